@@ -1,0 +1,1 @@
+"""The edge: recording, importing and simulating. Imports no Beam."""

@@ -1,0 +1,1 @@
+"""Formats and storage: events, segments, shards, tables, stores. Imports nothing else of taskreel."""

@@ -1,0 +1,88 @@
+"""The card: `README.md` of a dataset, which says what is in it and names its current files.
+
+`datasets` and the Hugging Face hub read `configs.data_files` from it, so that no reader has to glob a folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.compute as pc
+
+from taskreel.io.schemas import SPLITS
+from taskreel.io.stores import Store
+from taskreel.io.tables import (
+    EPISODES,
+    STEPS,
+    Commit,
+    File,
+    commit_of,
+    open_table,
+    read_episodes,
+    step_files,
+    table_files,
+)
+
+CARD = "README.md"
+
+_TEXT = """\
+# A taskreel dataset
+
+{episodes} episodes and {steps} steps of {participants} participants, made by taskreel from recordings of work at a
+computer, with the consent of the people recorded. Version {version} of the table `episodes`, as of {as_of}.
+
+| split | shards | steps |
+|---|---|---|
+{splits}
+
+- `episodes/` and `steps/` are Delta tables; the files that are current are those that their logs (and the header of
+  this card) name. Read no folder by globbing.
+- `steps` has one row a step: an observation (`image`, the last distinct screen strictly before the action) and an
+  action. Steps of one episode are contiguous and in order. Nobody is in two splits.
+- Rows of `episodes` with `kind = residue` belong to no task.
+- What was refused or could not be read is in `dead-letter/`, with the reason.
+
+```python
+from datasets import load_dataset
+
+steps = load_dataset("path/of/this/folder")  # by the list of files in the header of this card
+```
+"""
+
+
+def write_card(store: Store) -> None:
+    """Make the card say what the tables say now."""
+    commit = commit_of(store)
+    if commit is not None:
+        store.replace(CARD, card(store, commit).encode())
+
+
+def card(store: Store, commit: Commit) -> str:
+    """The card's text for a version."""
+    rows = read_episodes(
+        store, commit.version, columns=["participant", "kind", "steps", "split", "shard", "shard_rows", "shard_bytes"]
+    )
+    files = step_files(store, rows)
+    splits = {split: [file for file in files if file.path.startswith(f"{split}-")] for split in SPLITS}
+    table = "\n".join(f"| {s} | {len(fs)} | {sum(file.rows for file in fs)} |" for s, fs in splits.items())
+    text = _TEXT.format(
+        episodes=pc.sum(pc.equal(rows.column("kind"), "episode")).as_py() or 0,
+        steps=pc.sum(rows.column("steps")).as_py() or 0,
+        participants=len(rows.column("participant").unique()),
+        version=commit.version,
+        as_of=commit.metadata.get("as_of", "unknown"),
+        splits=table,
+    )
+    return _header(store, commit, splits) + text
+
+
+def _header(store: Store, commit: Commit, splits: dict[str, list[File]]) -> str:
+    """YAML, as the hub reads it."""
+    lines = ["---", "configs:", "- config_name: steps", "  default: true", "  data_files:"]
+    for split, files in splits.items():
+        lines += [f"  - split: {split}", "    path:", *(f"    - {STEPS}/{file.path}" for file in files)]
+    episodes = open_table(store, EPISODES, commit.version)
+    lines += ["- config_name: episodes", "  data_files:"]
+    paths: dict[str, Any] = {} if episodes is None else table_files(episodes)
+    lines += ["  - split: train", "    path:", *(f"    - {EPISODES}/{path}" for path in sorted(paths))]
+    return "\n".join([*lines, "---", "", ""])

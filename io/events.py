@@ -1,0 +1,118 @@
+"""The event table: one row for one thing that happened at the computer.
+
+Everything upstream of a dataset speaks this table: capture clients and importers fill it, segments store it,
+the transforms read it. Times are `int64` microseconds UTC. Positions are integers in units of
+1/`POSITION_UNITS_PER_PX` pixel, so that no decision depends on how a processor rounds; macOS reports positions
+in 1/256 point, and 256 holds them without loss.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+import pyarrow as pa
+
+POSITION_UNITS_PER_PX = 256
+"""In an event table in memory. A segment may store coarser units (its header's `positions_per_px`)."""
+
+WHEEL_UNITS_PER_TICK = 120
+"""Wheel movement is in 1/120 of a detent, as Linux's `REL_WHEEL_HI_RES` and Windows' `WHEEL_DELTA` count it."""
+
+
+class Kind(IntEnum):
+    """What happened. The numbers are part of the segment format and are never reused."""
+
+    KEY_DOWN = 1
+    KEY_UP = 2
+    BUTTON_DOWN = 3
+    BUTTON_UP = 4
+    MOVE = 5
+    SCROLL = 6
+    FOCUS = 7
+    SCREEN = 8
+    MARK_START = 9
+    MARK_END = 10
+    PAUSE = 11
+    RESUME = 12
+    GEOMETRY = 13
+    GAP = 14
+
+
+class Flag(IntFlag):
+    """What has to be known of an event beside its values. Nothing is deleted that can be flagged."""
+
+    SYNTHETIC = 1 << 0
+    """Injected by a program (XTEST): also how VNC types, so never a reason to drop."""
+    ESTIMATED = 1 << 1
+    """The position was integrated from relative motion, or the repeat was computed."""
+    AUTO_REPEAT = 1 << 2
+    RECORDER_CONTROL = 1 << 3
+    """The recorder's own control keys and clicks."""
+    IME = 1 << 4
+    """An input method was active: the text of a key is not what reached the application."""
+    RESTATED = 1 << 5
+    """State repeated at the start of a segment, so that it can be read alone; nothing happened."""
+    UNKNOWN_LAYOUT = 1 << 6
+    """The text was inferred from a bare key code with an assumed layout."""
+
+
+EVENT_SCHEMA = pa.schema(
+    [
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("time_us", pa.int64(), nullable=False),
+        pa.field("kind", pa.int8(), nullable=False),
+        pa.field("flags", pa.int32(), nullable=False),
+        pa.field("x", pa.int32()),
+        pa.field("y", pa.int32()),
+        pa.field("code", pa.int32()),
+        pa.field("wheel_x", pa.int32()),
+        pa.field("wheel_y", pa.int32()),
+        pa.field("key", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("app", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("picture_hash", pa.string()),
+        pa.field("picture_dhash", pa.int64()),
+        pa.field("picture_width_px", pa.int32()),
+        pa.field("picture_height_px", pa.int32()),
+    ]
+)
+"""The columns of an event without its picture.
+
+- `x`, `y`: of the pointer, null where it is not known (input by evdev under Wayland).
+- `code`: a Linux key code for keys, the X11 number for buttons (1 left, 2 middle, 3 right, 8 back, 9 forward).
+- `key`: the key's name, PyAutoGUI's where it has one ("a", "enter", "ctrlleft"); `text`: what the press produced.
+- `wheel_x`, `wheel_y`: positive is right and up, in 1/`WHEEL_UNITS_PER_TICK` tick.
+- `app`, `title`, `url`: of the window that took focus. On markers, `text` is the description, `key` the outcome.
+- `picture_hash`: the first 32 hex digits of the picture's sha256. A screen event without picture bytes shows the
+  picture with the same hash in the same segment. `picture_dhash`: a 64-bit difference hash, for likeness.
+"""
+
+SEGMENT_SCHEMA = EVENT_SCHEMA.append(pa.field("picture", pa.binary()))
+"""What a capture client hands over: events, and the encoded pictures (WebP, PNG, JPEG) of screen events."""
+
+
+def empty_events() -> pa.Table:
+    """An event table with no rows."""
+    return EVENT_SCHEMA.empty_table()
+
+
+def event_table(columns: dict[str, object], *, schema: pa.Schema = SEGMENT_SCHEMA) -> pa.Table:
+    """A table of `schema` from some of its columns; what is not named is null (`flags`: 0).
+
+    Columns are sequences, NumPy arrays or Arrow arrays of one length; raises `ValueError` for an unknown column.
+    """
+    unknown = set(columns) - set(schema.names)
+    if unknown:
+        raise ValueError(f"not columns of the event table: {', '.join(sorted(unknown))}")
+    rows = len(next(iter(columns.values())))  # type: ignore[arg-type]
+    arrays = []
+    for field in schema:
+        if field.name in columns:
+            arrays.append(pa.array(columns[field.name], field.type, from_pandas=True))
+        elif field.name == "flags":
+            arrays.append(pa.array([0] * rows, field.type))
+        else:
+            arrays.append(pa.nulls(rows, field.type))
+    return pa.table(arrays, schema=schema)

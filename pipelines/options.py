@@ -1,0 +1,95 @@
+"""The options of a run, with their defaults, in one place. `docs/options.md` is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from taskreel.io.shards import RowGroupLimits
+from taskreel.transforms.actions import ActionOptions
+from taskreel.transforms.assign import ShardOptions
+from taskreel.transforms.build import BuildOptions
+from taskreel.transforms.episodes import EpisodeOptions
+from taskreel.transforms.spans import SpanOptions
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How segments become a dataset. What decides about the result is here; where and by which runner is not."""
+
+    session_gap_s: float = 600.0
+    """A longer pause in activity ends a session."""
+    clock_correction_s: float = 0.0
+    """The largest correction of a device's clock; segments that near more are read together."""
+    longest_span_h: float = 12.0
+    """Longer spans are cut on a fixed UTC grid of this length, so that memory has a bound."""
+    idle_gap_s: float = 120.0
+    """Without markers, a pause between actions that ends an episode."""
+    max_episode_steps: int = 1000
+    """Episodes with more steps are cut."""
+    max_episode_minutes: float = 60.0
+    """Longer episodes are cut."""
+    min_episode_steps: int = 2
+    """Unmarked pieces with fewer steps are tagged as residue."""
+    target_shard_mb: float = 256.0
+    """Shards a split = listed size of its segments / this, rounded up."""
+    row_group_rows: int = 100
+    """Most rows of a row group."""
+    row_group_mb: float = 32.0
+    """Most distinct pictures of a row group, in MB."""
+    split_percent: tuple[int, int, int] = (90, 5, 5)
+    """Shares of train, validation and test, by participant."""
+    prefetch: int = 16
+    """Requests under way at once in each worker."""
+
+    def __post_init__(self) -> None:
+        for name in ("session_gap_s", "longest_span_h", "target_shard_mb", "row_group_rows", "row_group_mb"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} has to be positive, not {getattr(self, name)}")
+        if self.clock_correction_s < 0 or self.prefetch < 0:
+            raise ValueError("clock_correction_s and prefetch must not be negative")
+        if self.longest_span_h * 3600 < self.session_gap_s:
+            raise ValueError("longest_span_h must not be shorter than session_gap_s")
+        _ = (self.shards, self.build)
+
+    @property
+    def spans(self) -> SpanOptions:
+        """For `SessionizeNames`."""
+        gap_s = self.session_gap_s + 2 * self.clock_correction_s
+        return SpanOptions(gap_ms=int(gap_s * 1000), longest_ms=int(self.longest_span_h * 3_600_000))
+
+    @property
+    def build(self) -> BuildOptions:
+        """For `BuildSpans`."""
+        episodes = EpisodeOptions(
+            self.idle_gap_s, self.max_episode_steps, self.max_episode_minutes, self.min_episode_steps
+        )
+        return BuildOptions(self.session_gap_s, ActionOptions(), episodes)
+
+    @property
+    def shards(self) -> ShardOptions:
+        """For `AssignShards`."""
+        return ShardOptions(int(self.target_shard_mb * 1_000_000), self.split_percent)
+
+    @property
+    def row_groups(self) -> RowGroupLimits:
+        """For `WriteShards`."""
+        return RowGroupLimits(self.row_group_rows, int(self.row_group_mb * 1_000_000))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is stored with the commit: everything that decides about the result."""
+        values = asdict(self)
+        del values["prefetch"]
+        return values
+
+
+@dataclass(frozen=True)
+class RunPlaces:
+    """Where a run reads and writes, and of when it is. `as_of_us` decides what depends on "now"."""
+
+    input: str
+    output: str
+    as_of_us: int
+    from_us: int | None = None
+    until_us: int | None = None
+    participants: tuple[str, ...] = field(default_factory=tuple)

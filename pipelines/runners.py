@@ -1,0 +1,30 @@
+"""Which runner runs, said plainly.
+
+Beam's name `DirectRunner` is a switch that downloads and prefers Prism, falls back without saying so, and so runs
+one of three runners. Here it is always the in-process FnApiRunner; any other runner is what its name says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+DIRECT = "DirectRunner"
+
+
+def resolve_runner(options: PipelineOptions) -> tuple[Any, str]:
+    """The runner to hand to `beam.Pipeline`, and a name that says which one it really is."""
+    name = options.view_as(StandardOptions).runner or DIRECT
+    if name not in (DIRECT, "FnApiRunner"):
+        return name, name
+    direct = options.view_as(DirectOptions)
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    provision = fn_runner.ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
+    workers = direct.direct_num_workers or 1
+    return fn_runner.FnApiRunner(provision_info=provision), (
+        f"{DIRECT} (FnApiRunner, {direct.direct_running_mode or 'in_memory'}, {workers} worker{'s' * (workers != 1)})"
+    )

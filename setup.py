@@ -1,0 +1,52 @@
+"""Packaging. The top-level folders are installed as one import package, `taskreel` (`io/` as `taskreel.io`, …).
+
+This file is also what Beam ships to workers (`--setup_file`). Versions are pinned in `constraints.txt`.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+FOLDERS = ("capture", "io", "pipelines", "transforms")
+
+PACKAGES = ["taskreel", *(f"taskreel.{folder}" for folder in FOLDERS)]
+PACKAGES += [f"taskreel.{folder}.{package}" for folder in FOLDERS for package in find_packages(folder)]
+
+setup(
+    name="taskreel",
+    version="0.1.0",
+    description="From recordings of work at a computer, made with consent, to training data that can be checked",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=PACKAGES,
+    package_dir={"taskreel": "taskreel"} | {f"taskreel.{folder}": folder for folder in FOLDERS},
+    package_data={"taskreel": ["py.typed"]},
+    install_requires=[
+        "apache-beam>=2.77,<2.78",  # the pipeline
+        "deltalake>=1.6,<2",  # the table layer: versions, atomic commits
+        "numpy>=2",
+        "pyarrow>=25,<26",  # segments and shards; part of the promise of same bytes
+        "rich>=14",  # tables and progress on a terminal
+        "typer>=0.20",  # the command line
+        "zstandard>=0.23",  # tables that cross a shuffle
+    ],
+    extras_require={
+        "gcp": ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6"],
+        "simulate": ["pillow>=11"],  # the simulator draws screens
+        "dev": [
+            "datasets>=5",
+            "duckdb>=1.4",
+            "google-crc32c>=1.6",
+            "hypothesis>=6.100",
+            "mypy>=1.15",
+            "pillow>=11",
+            "polars>=1.30",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.12",
+        ],
+    },
+    entry_points={"console_scripts": ["taskreel = taskreel.__main__:main"]},
+)

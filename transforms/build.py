@@ -1,0 +1,415 @@
+"""Build: from the segments of a span to the drafts of its episodes.
+
+`build_span` is the pure function, with no Beam and no files; `BuildSpans` reads segments for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taskreel.io.events import Flag, Kind
+from taskreel.io.names import SegmentName
+from taskreel.io.segments import Segment, SegmentHeader
+from taskreel.io.stores import open_store, use_fast_memory
+from taskreel.transforms.accounts import Account
+from taskreel.transforms.actions import REDUCER_VERSION, ActionOptions, Drop, reduce_actions
+from taskreel.transforms.admit import Admission, Consents
+from taskreel.transforms.dead import Dead
+from taskreel.transforms.episodes import Episode, EpisodeOptions, Task, cut_episodes
+from taskreel.transforms.merge import Merged, merge_segments
+from taskreel.transforms.prefetch import prefetched
+from taskreel.transforms.progress import Progress
+from taskreel.transforms.sessions import OUTSIDE, assign_sessions
+from taskreel.transforms.spans import Span
+from taskreel.transforms.steps import DRAFT_SCHEMA, STEP_FLAGS, Draft, Picture, Source, find_pictures, observe
+
+_ID_BYTES = 10
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How a span becomes episodes. `session_gap_s`: a longer pause in activity ends a session."""
+
+    session_gap_s: float = 600.0
+    actions: ActionOptions = field(default_factory=ActionOptions)
+    episodes: EpisodeOptions = field(default_factory=EpisodeOptions)
+
+
+@dataclass(frozen=True)
+class Built:
+    """The drafts of a span's episodes and residues, in order of time, and where its events went."""
+
+    drafts: list[Draft]
+    account: Account
+
+
+def build_span(segments: list[Segment], options: BuildOptions) -> Built:
+    """Merge the segments of one span, split them into sessions, reduce each to actions and cut these into episodes.
+
+    Every segment of the span is listed with each of its episodes; a span without actions gives one residue.
+    """
+    merged = merge_segments(segments)
+    span = Span(segments[0].header.participant, tuple(segment.name for segment in merged.segments))
+    pictures = find_pictures(merged)
+    counts: Counter[str] = Counter({Drop.DUPLICATE.name.lower(): merged.duplicates})
+    session = assign_sessions(
+        merged.events.column("time_us").to_numpy(),
+        merged.events.column("kind").to_numpy(),
+        gap_us=int(options.session_gap_s * 1_000_000),
+    )
+    drafts: list[Draft] = []
+    bounds = _runs(session)
+    for number in range(session.max(initial=OUTSIDE) + 1):
+        first, end = bounds[number]
+        inside = merged.events.slice(first, end - first)
+        if (session[first:end] == OUTSIDE).any():
+            inside = inside.filter(pa.array(session[first:end] == number))
+        drafts += _build_session(inside, merged, span, pictures, options, counts)
+    counts[Drop.OUTSIDE_SESSION.name.lower()] += int((session == OUTSIDE).sum())
+    if not drafts:
+        drafts = [_empty_draft(merged, span)]
+    return Built(drafts, _account(merged, drafts, counts))
+
+
+def _runs(session: np.ndarray) -> dict[int, tuple[int, int]]:
+    """First and end row of each session; events outside of any may lie between."""
+    numbers = np.arange(session.max(initial=OUTSIDE) + 1)
+    is_inside = np.flatnonzero(session != OUTSIDE)
+    first = np.searchsorted(session[is_inside], numbers, side="left")
+    last = np.searchsorted(session[is_inside], numbers, side="right") - 1
+    return {int(n): (int(is_inside[a]), int(is_inside[b]) + 1) for n, a, b in zip(numbers, first, last, strict=True)}
+
+
+def _build_session(
+    events: pa.Table,
+    merged: Merged,
+    span: Span,
+    pictures: dict[str, Picture],
+    options: BuildOptions,
+    counts: Counter[str],
+) -> list[Draft]:
+    reduction = reduce_actions(events, options.actions)
+    for drop, count in zip(*np.unique(reduction.owner[reduction.owner < 0], return_counts=True), strict=True):
+        counts[Drop(drop).name.lower()] += int(count)
+    counts["in_steps"] += int((reduction.owner >= 0).sum())
+    actions = reduction.actions
+    if not actions.num_rows:
+        return []
+    steps = _draft_steps(events, actions, merged, pictures, reduction.owner)
+    tasks = _tasks(events)
+    session_id = _id(span.participant, "session", *_first_event(events, merged))
+    start_us, end_us = actions.column("start_us").to_numpy(), actions.column("end_us").to_numpy()
+    return [
+        _draft(episode, steps, actions, merged, span, session_id)
+        for episode in cut_episodes(start_us, end_us, tasks, options.episodes)
+    ]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    batch: pa.Table
+    sources: list[Source]
+    pictures: list[Picture]
+
+
+def _draft_steps(
+    events: pa.Table, actions: pa.Table, merged: Merged, pictures: dict[str, Picture], owner: np.ndarray
+) -> _Steps:
+    seen = observe(events, actions)
+    places = list(pictures.values())
+    number = {picture.hash: index for index, picture in enumerate(places)}
+    picture, has_screen = _picture_numbers(events, seen.row, number)
+    approach, _ = _picture_numbers(events, seen.approach_row, number)
+    start_us = actions.column("start_us").to_numpy()
+    time_us = events.column("time_us").to_numpy()
+    flags = _flags(events, actions, owner) | _bit("no_picture", ~has_screen)
+    flags |= _bit("picture_missing", has_screen & (picture < 0))
+    extra = {
+        "duration_us": actions.column("end_us").to_numpy() - start_us,
+        "seqs": (actions.column("last_seq").to_numpy() - actions.column("first_seq").to_numpy()).astype(np.int32),
+        "source": actions.column("segment"),
+        "picture": pa.array(picture, pa.int32(), mask=picture < 0),
+        "image_age_us": pa.array(start_us - time_us[seen.row], mask=picture < 0),
+        "approach_picture": pa.array(approach, pa.int32(), mask=approach < 0),
+        "approach_image_age_us": pa.array(start_us - time_us[seen.approach_row], mask=approach < 0),
+        "screen_changed": pa.array(seen.changed, mask=~has_screen),
+        "flags": flags,
+    }
+    columns = [extra[f.name] if f.name in extra else actions.column(f.name) for f in DRAFT_SCHEMA]
+    return _Steps(pa.table(columns, schema=DRAFT_SCHEMA), _sources(merged), places)
+
+
+def _picture_numbers(events: pa.Table, rows: np.ndarray, number: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The number of the picture that each screen event shows, -1 for none, and whether there was such an event."""
+    hashes = events.column("picture_hash").take(pa.array(rows, mask=rows < 0)).to_pylist()
+    return np.array([number.get(value, -1) for value in hashes], np.int32), rows >= 0
+
+
+def _flags(events: pa.Table, actions: pa.Table, owner: np.ndarray) -> np.ndarray:
+    bits = _bit("unpaired", actions.column("unpaired").to_numpy())
+    event_flags = events.column("flags").to_numpy()
+    for flag, name in ((Flag.ESTIMATED, "estimated_position"), (Flag.SYNTHETIC, "synthetic")):
+        marked = owner[(event_flags & flag != 0) & (owner >= 0)]
+        bits |= _bit(name, np.bincount(marked, minlength=actions.num_rows) > 0)
+    return bits
+
+
+def _bit(name: str, where: np.ndarray) -> np.ndarray:
+    return where.astype(np.int32) << STEP_FLAGS.index(name)
+
+
+def _sources(merged: Merged) -> list[Source]:
+    sources = []
+    for segment in merged.segments:
+        header, screen = segment.header, segment.header.screen
+        sources.append(
+            Source(
+                header.recording,
+                header.consent_id,
+                header.coordinate_space,
+                header.keyboard_layout,
+                screen.width_px if screen else None,
+                screen.height_px if screen else None,
+                screen.scale if screen else None,
+            )
+        )
+    return sources
+
+
+def _tasks(events: pa.Table) -> list[Task]:
+    """The tasks that the person marked. A new start ends the task before it; an end without a start is nothing."""
+    kinds = events.column("kind")
+    is_mark = pc.is_in(kinds, value_set=pa.array([Kind.MARK_START, Kind.MARK_END], pa.int8()))
+    tasks: list[Task] = []
+    is_open = False
+    for mark in events.filter(is_mark).select(["kind", "time_us", "text", "key"]).to_pylist():
+        time_us = mark["time_us"]
+        if is_open:
+            begun = tasks[-1]
+            outcome = mark["key"] if mark["kind"] == Kind.MARK_END else None
+            tasks[-1] = Task(begun.start_us, time_us, begun.description, outcome)
+        is_open = mark["kind"] == Kind.MARK_START
+        if is_open:
+            tasks.append(Task(time_us, None, mark["text"], None))
+    return tasks
+
+
+def _draft(episode: Episode, steps: _Steps, actions: pa.Table, merged: Merged, span: Span, session_id: str) -> Draft:
+    mine = steps.batch.slice(episode.first, episode.end - episode.first)
+    acts = actions.slice(episode.first, episode.end - episode.first)
+    sources, mine = _renumbered(mine, ["source"], steps.sources)
+    pictures, mine = _renumbered(mine, ["picture", "approach_picture"], steps.pictures)
+    head = acts.slice(0, 1).to_pylist()[0]
+    header = merged.segments[head["segment"]].header
+    identity = (merged.devices[head["device"]], merged.recordings[head["recording"]], head["first_seq"])
+    facts = {
+        "episode_id": _id(span.participant, "episode", *identity),
+        "kind": episode.kind,
+        "session_id": session_id,
+        "start_us": head["start_us"],
+        "end_us": int(pc.max(acts.column("end_us")).as_py()),
+        "description": episode.task.description if episode.task else None,
+        "outcome": episode.task.outcome if episode.task else None,
+        "cut_reason": episode.cut_reason,
+        "confidence": episode.confidence,
+        "apps": sorted({app for app in acts.column("app").unique().to_pylist() if app}),
+        "actions": _action_counts(acts),
+        "flags": _episode_flags(merged),
+        "quality": _quality(mine),
+        **_consent(header),
+        **_of_span(merged, span),
+    }
+    return Draft(facts, sources, pictures, mine.combine_chunks().to_batches()[0])
+
+
+def _renumbered(table: pa.Table, columns: list[str], things: list[Any]) -> tuple[list[Any], pa.Table]:
+    """Keep of `things` what `columns` refer to, in order of first use, and number the columns anew."""
+    numbers = [pc.fill_null(table.column(name), -1).to_numpy() for name in columns]
+    together = np.stack(numbers, axis=1).ravel()
+    used, first = np.unique(together[together >= 0], return_index=True)
+    used = used[np.argsort(first, kind="stable")]
+    new = np.full(len(things) + 1, -1, np.int32)
+    new[used] = np.arange(len(used))
+    for name, old in zip(columns, numbers, strict=True):
+        renumbered = new[old]
+        column = pa.array(renumbered, pa.int32(), mask=renumbered < 0)
+        table = table.set_column(table.schema.get_field_index(name), DRAFT_SCHEMA.field(name), column)
+    return [things[index] for index in used.tolist()], table
+
+
+def _empty_draft(merged: Merged, span: Span) -> Draft:
+    """The residue that stands for a span in which nothing was done: its segments must be listed somewhere."""
+    first = merged.segments[0].header
+    facts = {
+        "episode_id": _id(span.participant, "empty", first.device, first.recording, first.first_seq),
+        "kind": "residue",
+        "session_id": _id(span.participant, "session", first.device, first.recording, first.first_seq),
+        "start_us": min(segment.header.first_us for segment in merged.segments),
+        "end_us": max(segment.header.last_us for segment in merged.segments),
+        "description": None,
+        "outcome": None,
+        "cut_reason": "no_actions",
+        "confidence": 1.0,
+        "apps": [],
+        "actions": {},
+        "flags": _episode_flags(merged),
+        "quality": 0.0,
+        **_consent(first),
+        **_of_span(merged, span),
+    }
+    return Draft(facts, [], [], DRAFT_SCHEMA.empty_table().combine_chunks().to_batches()[0])
+
+
+def _consent(header: SegmentHeader) -> dict[str, object]:
+    return {
+        "consent_id": header.consent_id,
+        "consent_version": header.consent_version,
+        "region": header.region,
+        "reducer_version": REDUCER_VERSION,
+    }
+
+
+def _of_span(merged: Merged, span: Span) -> dict[str, object]:
+    return {
+        "participant": span.participant,
+        "span_id": span.span_id,
+        "segments": [segment.name.file for segment in merged.segments],
+        "revision": 0,
+    }
+
+
+def _action_counts(actions: pa.Table) -> dict[str, int]:
+    counts = actions.column("action").value_counts().to_pylist()
+    return {row["values"]: row["counts"] for row in sorted(counts, key=lambda row: row["values"])}
+
+
+def _episode_flags(merged: Merged) -> list[str]:
+    flags = {"seq_gap": merged.gaps, "duplicates": merged.duplicates, "conflicts": merged.conflicts}
+    return [name for name, count in flags.items() if count]
+
+
+def _quality(steps: pa.Table) -> float:
+    """The share of steps that have a picture, in whole percents: the measure that exists today."""
+    seen = steps.num_rows - steps.column("picture").null_count
+    return (100 * seen // steps.num_rows) / 100
+
+
+def _first_event(events: pa.Table, merged: Merged) -> tuple[str, str, int]:
+    first = events.slice(0, 1).select(["device", "recording", "seq"]).to_pylist()[0]
+    return merged.devices[first["device"]], merged.recordings[first["recording"]], first["seq"]
+
+
+def _id(*parts: object) -> str:
+    """A stable id; it depends on events and not on how they were cut into segments."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+def _account(merged: Merged, drafts: list[Draft], counts: Counter[str]) -> Account:
+    account = Account()
+    account.add("segments.built", len(merged.segments))
+    account.add("events.read", merged.events.num_rows + merged.duplicates)
+    account.add("events.in_steps", counts.pop("in_steps", 0))
+    for name, count in counts.items():
+        account.add(f"events.dropped.{name}", count)
+    account.add("events.conflicts", merged.conflicts)
+    account.add("events.gaps", merged.gaps)
+    account.add(
+        "pictures.read",
+        merged.events.column("picture_bytes").length() - merged.events.column("picture_bytes").null_count,
+    )
+    for draft in drafts:
+        account.add(f"{draft.episode['kind']}s", 1)
+        account.add("steps", draft.steps.num_rows)
+        for action, count in draft.episode["actions"].items():
+            account.add(f"actions.{action}", count)
+    return account
+
+
+# ------------------------------------------------------------------------------------------------ in a pipeline
+
+DEAD, ACCOUNT, RESIDUE = "dead", "account", "residue"
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How workers read: the root of the segments, the time of the run, and how much is read ahead."""
+
+    root: str
+    as_of_us: int
+    prefetch: int = 16
+    progress: str = ""
+
+
+class BuildSpans(beam.PTransform):
+    """(participant, names of a span) → (participant, episode id, draft bytes).
+
+    Further outputs: `RESIDUE`, drafts without steps; `DEAD`, lines for the dead-letter file; `ACCOUNT`, numbers.
+    Spans are taken in batches, so that reads of the next span are under way while one is built.
+    """
+
+    def __init__(self, read: ReadOptions, build: BuildOptions) -> None:
+        super().__init__()
+        self.read = read
+        self.build = build
+
+    def expand(self, spans: Any) -> Any:
+        """Apply; the result has the outputs as attributes and items."""
+        return (
+            spans
+            | "BatchSpans" >> beam.BatchElements(min_batch_size=16, max_batch_size=16)
+            | "Build"
+            >> beam.ParDo(_BuildDoFn(self.read, self.build)).with_outputs(DEAD, ACCOUNT, RESIDUE, main="drafts")
+        )
+
+
+class _BuildDoFn(beam.DoFn):
+    def __init__(self, read: ReadOptions, build: BuildOptions) -> None:
+        self._read = read
+        self._build = build
+
+    def setup(self) -> None:
+        use_fast_memory()
+        self._store = open_store(self._read.root)
+        self._progress = Progress(self._read.progress)
+
+    def start_bundle(self) -> None:
+        self._admission = Admission(Consents(self._store), self._read.as_of_us)
+
+    def process(self, spans: list[tuple[str, list[str]]]) -> Iterator[Any]:
+        names = [[SegmentName.from_file(participant, file) for file in files] for participant, files in spans]
+        order = [name for span in names for name in span]
+        fetched = prefetched(
+            order,
+            lambda name: self._store.read(str(name)),
+            size_bytes=lambda name: 1,
+            threads=self._read.prefetch,
+            budget_bytes=max(1, self._read.prefetch),
+        )
+        for span in names:
+            yield from self._span([self._admission.admit(*next(fetched)) for _ in span])
+
+    def _span(self, admitted: list[Segment | Dead]) -> Iterator[Any]:
+        segments = [item for item in admitted if isinstance(item, Segment)]
+        account = Account()
+        for item in admitted:
+            if isinstance(item, Dead):
+                yield beam.pvalue.TaggedOutput(DEAD, item.to_json())
+        if segments:
+            built = build_span(segments, self._build)
+            account = built.account
+            for draft in built.drafts:
+                element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
+                yield element if draft.steps.num_rows else beam.pvalue.TaggedOutput(RESIDUE, element)
+        account.add("segments.read", len(admitted))
+        yield beam.pvalue.TaggedOutput(ACCOUNT, json.dumps(account.as_dict()))
+        self._progress.add(segments=len(admitted), episodes=account["episodes"])

@@ -1,0 +1,103 @@
+"""Merge the segments of a span into one event table: in order, each event once, whatever the cut into files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taskreel.io.events import EVENT_SCHEMA
+from taskreel.io.segments import READ_SCHEMA, Segment
+
+MERGED_SCHEMA = pa.schema(
+    [*READ_SCHEMA, pa.field("device", pa.int32()), pa.field("recording", pa.int32()), pa.field("segment", pa.int32())]
+)
+"""Events with the indices of their device, recording and segment in the sorted lists of `Merged`."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The events of a span (`MERGED_SCHEMA`), sorted by (time, device, recording, seq), and where they are from."""
+
+    events: pa.Table
+    segments: list[Segment]
+    devices: list[str]
+    recordings: list[str]
+    duplicates: int
+    """Events that were there more than once."""
+    conflicts: int
+    """Of these, events that were not the same; the one with the smaller content was kept."""
+    gaps: int
+    """Places where a recording's seq is not gapless inside the span."""
+
+
+def merge_segments(segments: list[Segment]) -> Merged:
+    """Merge at least one segment of one participant; the order of `segments` does not matter."""
+    segments = sorted(segments, key=lambda segment: segment.name.file)
+    devices = sorted({segment.header.device for segment in segments})
+    recordings = sorted({(s.header.device, s.header.recording) for s in segments})
+    events = pa.concat_tables(
+        _with_sources(segment, index, devices, recordings) for index, segment in enumerate(segments)
+    )
+    events, duplicates, conflicts = _each_once(events)
+    time_us, recording, seq = (events.column(name).to_numpy() for name in ("time_us", "recording", "seq"))
+    gaps = _gaps(recording, seq)
+    order = np.lexsort((seq, recording, time_us))  # recordings sort by device first
+    events = events.take(pa.array(order)).combine_chunks()
+    return Merged(events, segments, devices, [name for _, name in recordings], duplicates, conflicts, gaps)
+
+
+def _with_sources(segment: Segment, index: int, devices: list[str], recordings: list[tuple[str, str]]) -> pa.Table:
+    header, rows = segment.header, segment.events.num_rows
+    sources = (
+        devices.index(header.device),
+        recordings.index((header.device, header.recording)),
+        index,
+    )
+    arrays = [pa.array(np.full(rows, value, np.int32)) for value in sources]
+    return pa.table([*segment.events.columns, *arrays], schema=MERGED_SCHEMA)
+
+
+def _each_once(events: pa.Table) -> tuple[pa.Table, int, int]:
+    """Drop repeated (recording, seq); rows come out in no particular order."""
+    recording, seq = events.column("recording").to_numpy(), events.column("seq").to_numpy()
+    order = np.lexsort((seq, recording))
+    again = (np.diff(seq[order]) == 0) & (np.diff(recording[order]) == 0)
+    if not again.any():
+        return events, 0, 0
+    repeated = np.zeros(len(seq), bool)
+    repeated[order[1:][again]] = repeated[order[:-1][again]] = True
+    chosen, conflicts = _smallest_content(events.filter(pa.array(repeated)))
+    kept = pa.concat_tables([events.filter(pa.array(~repeated)), chosen])
+    return kept, int(again.sum()), conflicts
+
+
+def _smallest_content(rows: pa.Table) -> tuple[pa.Table, int]:
+    """Of the rows with one (recording, seq), the first by content, then by segment: never by arrival."""
+    content = [field.name for field in EVENT_SCHEMA if field.name != "seq"]
+    keys = ["recording", "seq", *content, "segment"]
+    rows = rows.take(pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in keys])).combine_chunks()
+    same_event = _equal_to_previous(rows, ["recording", "seq"])
+    same_content = _equal_to_previous(rows, content)
+    conflicts = int((same_event & ~same_content).sum())
+    return rows.filter(pa.array(~same_event)), conflicts
+
+
+def _equal_to_previous(rows: pa.Table, columns: list[str]) -> np.ndarray:
+    """Per row, whether all of `columns` are as in the row before; nulls are equal to nulls. The first is not."""
+    equal = np.ones(rows.num_rows, bool)
+    equal[0] = False
+    for name in columns:
+        column = rows.column(name)
+        before, after = column.slice(0, rows.num_rows - 1), column.slice(1)
+        same = pc.fill_null(pc.equal(before, after), False).to_numpy()
+        both_null = pc.and_(pc.is_null(before), pc.is_null(after)).to_numpy()
+        equal[1:] &= same | both_null
+    return equal
+
+
+def _gaps(recording: np.ndarray, seq: np.ndarray) -> int:
+    order = np.lexsort((seq, recording))
+    return int(((np.diff(recording[order]) == 0) & (np.diff(seq[order]) > 1)).sum())
