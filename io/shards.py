@@ -19,9 +19,7 @@ import pyarrow.parquet as pq
 
 from taskreel.io.schemas import IMAGE, IMAGE_COLUMNS, STEP_SCHEMA, huggingface_metadata
 
-_WRITTEN_IMAGE = pa.struct(
-    [pa.field("bytes", pa.dictionary(pa.int32(), pa.binary())), pa.field("path", pa.string())]
-)
+_WRITTEN_IMAGE = pa.struct([pa.field("bytes", pa.dictionary(pa.int32(), pa.binary())), pa.field("path", pa.string())])
 _WRITTEN_SCHEMA = pa.schema(
     [field.with_type(_WRITTEN_IMAGE) if field.type == IMAGE else field for field in STEP_SCHEMA]
 )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -396,9 +397,13 @@ class _BuildDoFn(beam.DoFn):
             budget_bytes=max(1, self._read.prefetch),
         )
         for span in names:
-            yield from self._span([self._admission.admit(*next(fetched)) for _ in span])
+            admitted, read_bytes = [], 0
+            for name, data in itertools.islice(fetched, len(span)):
+                admitted.append(self._admission.admit(name, data))
+                read_bytes += 0 if data.exception() else len(data.result())
+            yield from self._span(admitted, read_bytes)
 
-    def _span(self, admitted: list[Segment | Dead]) -> Iterator[Any]:
+    def _span(self, admitted: list[Segment | Dead], read_bytes: int) -> Iterator[Any]:
         segments = [item for item in admitted if isinstance(item, Segment)]
         account = Account()
         for item in admitted:
@@ -411,5 +416,6 @@ class _BuildDoFn(beam.DoFn):
                 element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
                 yield element if draft.steps.num_rows else beam.pvalue.TaggedOutput(RESIDUE, element)
         account.add("segments.read", len(admitted))
+        account.add("bytes.read", read_bytes)
         yield beam.pvalue.TaggedOutput(ACCOUNT, json.dumps(account.as_dict()))
-        self._progress.add(segments=len(admitted), episodes=account["episodes"])
+        self._progress.add(segments=len(admitted), read_bytes=read_bytes, episodes=account["episodes"])

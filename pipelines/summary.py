@@ -1,0 +1,109 @@
+"""What a run came to, for people: a table of the dataset, where everything went, and what to type next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.compute as pc
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from taskreel.io.dataset import Dataset
+from taskreel.transforms.accounts import Account
+
+
+def facts(dataset: Dataset) -> dict[str, Any]:
+    """A dataset in numbers, as `inspect --json` prints them."""
+    episodes = dataset.episodes()
+    account = Account(dataset.report().get("account", {}))
+    splits = {}
+    for split in ("train", "validation", "test"):
+        files = dataset.shards(split)
+        splits[split] = {
+            "shards": len(files),
+            "steps": sum(file.rows for file in files),
+            "bytes": sum(file.size_bytes for file in files),
+        }
+    return {
+        "version": dataset.version,
+        "as_of": dataset.report().get("as_of"),
+        "runner": dataset.report().get("runner"),
+        "participants": len(episodes.column("participant").unique()),
+        "episodes": pc.sum(pc.equal(episodes.column("kind"), "episode")).as_py() or 0,
+        "residues": pc.sum(pc.equal(episodes.column("kind"), "residue")).as_py() or 0,
+        "splits": splits,
+        "actions": account.under("actions."),
+        "segments": {
+            "read": account["segments.read"],
+            "written": account["segments.built"],
+            "refused": account["segments.refused"],
+            "dead": account["segments.dead"],
+        },
+        "segments_bytes": account["bytes.read"],
+        "reasons": account.under("segments.refused.") | account.under("segments.dead."),
+        "events": {
+            "read": account["events.read"],
+            "in_steps": account["events.in_steps"],
+            "dropped": account.under("events.dropped."),
+        },
+        "seq_gaps": account["events.gaps"],
+        "dead_letter": dataset.report().get("dead_letter"),
+        "imbalances": dataset.report().get("imbalances", []),
+    }
+
+
+def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
+    """The same as a page for a terminal."""
+    values = facts(dataset)
+    lines = Table.grid(padding=(0, 2))
+    lines.add_row("dataset", f"{dataset.store.url}  (version {values['version']}, as of {values['as_of']})")
+    lines.add_row("runner", str(values["runner"]))
+    if wall_s is not None:
+        read_mb = values["segments_bytes"] / 1e6
+        lines.add_row("wall time", f"{wall_s:.1f} s for {read_mb:.1f} MB of segments: {read_mb / wall_s:.1f} MB/s")
+    lines.add_row("people", str(values["participants"]))
+    lines.add_row("episodes", f"{values['episodes']} (and {values['residues']} residues that belong to no task)")
+    lines.add_row("segments", _counts(values["segments"]))
+    lines.add_row("events", _events(values["events"]))
+    if values["seq_gaps"]:
+        lines.add_row("gaps", f"{values['seq_gaps']} places where a recording's seq is not gapless")
+    if values["dead_letter"]:
+        lines.add_row("not used", f"{_counts(values['reasons'])} (see {dataset.store.url_of(values['dead_letter'])})")
+    for imbalance in values["imbalances"]:
+        lines.add_row("IMBALANCE", imbalance)
+    return Group(lines, Text(), _splits(values["splits"]), Text(), _actions(values["actions"]))
+
+
+def next_command(dataset: Dataset) -> str:
+    """What a person types next."""
+    return f"taskreel verify {dataset.store.url}"
+
+
+def _splits(splits: dict[str, dict[str, int]]) -> Table:
+    table = Table("split", "shards", "steps", "MB")
+    for split, row in splits.items():
+        table.add_row(split, str(row["shards"]), str(row["steps"]), f"{row['bytes'] / 1e6:.1f}")
+    return table
+
+
+def _actions(actions: dict[str, int]) -> Table:
+    table = Table("action", "steps")
+    for action, count in sorted(actions.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(action, str(count))
+    return table
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _events(events: dict[str, Any]) -> str:
+    dropped = _counts(events["dropped"]) or "none"
+    return f"{events['read']} read, {events['in_steps']} in steps; in none: {dropped}"
+
+
+def print_summary(dataset: Dataset, console: Console, *, wall_s: float) -> None:
+    """The page that ends a run."""
+    console.print(render(dataset, wall_s=wall_s))
+    console.print(f"\nnext: {next_command(dataset)}", markup=False, highlight=False)

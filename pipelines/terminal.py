@@ -1,0 +1,40 @@
+"""Progress of a run: one live line on a terminal, plain log lines in a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+
+_LOG_EVERY_S = 10.0
+
+Show = Callable[[dict[str, int], float], None]
+
+
+@contextlib.contextmanager
+def progress_display(console: Console) -> Iterator[Show]:
+    """What to call with the totals of all workers and the seconds since the start."""
+    if console.is_terminal:
+        with console.status("starting") as status:
+            yield lambda totals, elapsed_s: status.update(line(totals, elapsed_s))
+        return
+    last_s = [time.monotonic()]
+
+    def log(totals: dict[str, int], elapsed_s: float) -> None:
+        if time.monotonic() - last_s[0] >= _LOG_EVERY_S:
+            last_s[0] = time.monotonic()
+            print(f"taskreel: {line(totals, elapsed_s)}", file=sys.stderr, flush=True)
+
+    yield log
+
+
+def line(totals: dict[str, int], elapsed_s: float) -> str:
+    """The totals as a line."""
+    read_mb = totals.get("read_bytes", 0) / 1e6
+    return (
+        f"{totals.get('segments', 0)} segments read ({read_mb:.0f} MB), {totals.get('episodes', 0)} episodes built, "
+        f"{totals.get('shards', 0)} shards written, {read_mb / max(elapsed_s, 0.001):.1f} MB/s, {elapsed_s:.0f} s"
+    )

@@ -1,0 +1,329 @@
+"""The command `taskreel`. Each command parses its options and hands over to the package; nothing is decided here.
+
+Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy (another run was faster; nothing was changed).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from taskreel.io.dataset import Dataset
+
+GOOD, FAULTS, BAD_USE, BUSY = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="taskreel",
+    help="From recordings of work at a computer, made with consent, to training data that can be checked.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy.",
+)
+importers = typer.Typer(help="Turn recordings that others made into segments.", no_args_is_help=True)
+app.add_typer(importers, name="import")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a page for a person.")]
+
+
+@app.command(epilog="Example: taskreel simulate --out out/people --participants 3 --minutes 20 --seed 1")
+def simulate(
+    out: Annotated[str, typer.Option(help="Folder or gs:// place for segments, consent records and truth/.")],
+    participants: Annotated[int, typer.Option(help="How many people, e.g. 3.", min=1)] = 3,
+    minutes: Annotated[float, typer.Option(help="How long each works, in minutes, e.g. 20.", min=0.1)] = 20.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes, e.g. 7.", min=0)] = 0,
+    start: Annotated[str, typer.Option(help="When they begin, ISO 8601.")] = "2026-01-05T09:00:00Z",
+    segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=0.1)] = 5.0,
+    screens: Annotated[str, typer.Option(help="draw: every screen as it was; reuse: a few, fast.")] = "draw",
+    devices: Annotated[int, typer.Option(help="Devices of each person, e.g. 2.", min=1)] = 1,
+    markers: Annotated[bool, typer.Option(help="Whether people mark their tasks.")] = True,
+    json_: JsonOption = False,
+) -> None:
+    """Make a cohort of people who work at computers: segments, and the truth about what they did."""
+    from dataclasses import asdict
+
+    from taskreel.io.times import us_from_iso
+
+    try:
+        from taskreel.capture.simulator import SimulationOptions, simulate
+    except ImportError as error:
+        fail(f"simulate needs the extra `simulate` (pip install 'taskreel[simulate]'): {error}")
+    try:
+        options = SimulationOptions(
+            participants=participants,
+            minutes=minutes,
+            seed=seed,
+            start_us=us_from_iso(start),
+            segment_minutes=segment_minutes,
+            screens=_one_of(screens, "--screens", "draw", "reuse"),  # type: ignore[arg-type]
+            devices=devices,
+            markers=markers,
+        )
+    except ValueError as error:
+        fail(str(error))
+    store = _store(out)
+    summary = simulate(store, options)
+    if json_:
+        print(json.dumps(asdict(summary), sort_keys=True))
+        return
+    for name, value in asdict(summary).items():
+        print(f"{name:14} {value}")
+    print(f"\nnext: taskreel run --input {out} --output {out.rstrip('/')}-dataset")
+
+
+@importers.command("ducktrack", epilog="Example: taskreel import ducktrack examples/ducktrack --out out/people --grant")
+def import_ducktrack(
+    src: Annotated[Path, typer.Argument(help="Folder with events.jsonl and metadata.json.")],
+    out: Annotated[str, typer.Option(help="Folder or gs:// place for the segments.")],
+    consent: Annotated[str, typer.Option(help="Id of the consent record under which it may be used.")] = "imported",
+    participant: Annotated[str, typer.Option(help="Pseudonym of the person, lower-case letters and digits.")] = "guest",
+    region: Annotated[str, typer.Option(help="Where it was recorded, for the consent policy, e.g. us.")] = "us",
+    segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=0.1)] = 5.0,
+    grant: Annotated[bool, typer.Option(help="Also write a consent record: you vouch that the person agreed.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Import a DuckTrack recording (events.jsonl and metadata.json)."""
+    from taskreel.capture.importers.ducktrack import ForeignRecordingError, import_ducktrack
+    from taskreel.capture.segmenter import publish, segments
+    from taskreel.io.consent import ConsentRecord
+    from taskreel.io.names import SegmentNameError
+
+    try:
+        imported = import_ducktrack(src, consent_id=consent, participant=participant, region=region)
+        names = publish(_store(out), segments(imported.header, imported.events, minutes=segment_minutes))
+    except (ForeignRecordingError, SegmentNameError) as error:
+        fail(str(error))
+    if grant:
+        record = ConsentRecord(
+            consent, participant, regions=(region,), notice=f"vouched for at the import of {src.name}"
+        )
+        _store(out).create(record.path, record.to_json())
+    result = {
+        "segments": len(names),
+        "events": imported.events.num_rows,
+        "recording": imported.header.recording,
+        "coordinate_space": imported.header.coordinate_space,
+        "clock": "start_time of the metadata taken as UTC, then monotonic seconds",
+        "keymap": "keys are named by what they produced",
+        "bad_lines": imported.bad_lines,
+    }
+    if json_:
+        print(json.dumps(result, sort_keys=True))
+        return
+    for name, value in result.items():
+        if name != "bad_lines":
+            print(f"{name:16} {value}")
+    for number, reason in imported.bad_lines:
+        print(f"line {number} of {src / 'events.jsonl'} is no event: {reason}", file=sys.stderr)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: taskreel run --input out/people --output out/dataset --direct_num_workers=2 "
+    "--direct_running_mode=multi_processing",
+)
+def run(
+    context: typer.Context,
+    input_: Annotated[
+        str, typer.Option("--input", help="Folder or gs:// place of segments, or a glob in segments/v1/.")
+    ],
+    output: Annotated[str, typer.Option(help="Folder or gs:// place of the dataset.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="Decide consent and future times as of then, ISO 8601. [now]")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Segments that begin then or later, ISO 8601.")] = None,
+    until: Annotated[str | None, typer.Option(help="Segments that begin before then, ISO 8601.")] = None,
+    participants: Annotated[str, typer.Option(help="Only these pseudonyms, e.g. p1,p2.")] = "",
+    session_gap_s: Annotated[float, typer.Option(help="A longer pause in activity ends a session.")] = 600.0,
+    clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 0.0,
+    longest_span_h: Annotated[float, typer.Option(help="Longer spans are cut on a UTC grid of this length.")] = 12.0,
+    idle_gap_s: Annotated[float, typer.Option(help="Without markers, a pause that ends an episode.")] = 120.0,
+    max_episode_steps: Annotated[int, typer.Option(help="Episodes with more steps are cut.")] = 1000,
+    max_episode_minutes: Annotated[float, typer.Option(help="Longer episodes are cut.")] = 60.0,
+    min_episode_steps: Annotated[int, typer.Option(help="Unmarked pieces with fewer steps are residue.")] = 2,
+    target_shard_mb: Annotated[float, typer.Option(help="Shards a split = listed size / this, rounded up.")] = 256.0,
+    row_group_rows: Annotated[int, typer.Option(help="Most rows of a row group.")] = 100,
+    row_group_mb: Annotated[float, typer.Option(help="Most distinct pictures of a row group, in MB.")] = 32.0,
+    split_percent: Annotated[str, typer.Option(help="Shares of train, validation, test by participant.")] = "90,5,5",
+    prefetch: Annotated[int, typer.Option(help="Requests under way at once in each worker.")] = 16,
+    json_: JsonOption = False,
+) -> None:
+    """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
+    from taskreel.pipelines.options import RunOptions, RunPlaces
+
+    try:
+        places = RunPlaces(
+            input_,
+            output,
+            _time("--as-of", as_of) if as_of else time.time_ns() // 1000,
+            _time("--from", from_) if from_ else None,
+            _time("--until", until) if until else None,
+            tuple(name for name in participants.split(",") if name),
+        )
+        options = RunOptions(
+            session_gap_s=session_gap_s,
+            clock_correction_s=clock_correction_s,
+            longest_span_h=longest_span_h,
+            idle_gap_s=idle_gap_s,
+            max_episode_steps=max_episode_steps,
+            max_episode_minutes=max_episode_minutes,
+            min_episode_steps=min_episode_steps,
+            target_shard_mb=target_shard_mb,
+            row_group_rows=row_group_rows,
+            row_group_mb=row_group_mb,
+            split_percent=_percents(split_percent),
+            prefetch=prefetch,
+        )
+    except ValueError as error:
+        fail(str(error))
+    _run(places, options, context.args, json_)
+
+
+def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
+    from rich.console import Console
+
+    from taskreel.io import dataset as datasets
+    from taskreel.io.stores import StoreError
+    from taskreel.pipelines.launch import LaunchError, LostRaceError, launch
+    from taskreel.pipelines.summary import facts, print_summary
+    from taskreel.pipelines.terminal import progress_display
+
+    console = Console(stderr=True)
+    try:
+        with progress_display(console) as show:
+            outcome = launch(places, options, beam_args, on_progress=show)
+    except (LaunchError, StoreError) as error:
+        fail(str(error))
+    except LostRaceError as error:
+        fail(str(error), BUSY)
+    dataset = datasets.open(places.output, outcome.version)
+    if json_:
+        print(
+            json.dumps(facts(dataset) | {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id}, sort_keys=True)
+        )
+    else:
+        print_summary(dataset, Console(), wall_s=outcome.wall_s)
+    if dataset.report().get("imbalances"):
+        raise typer.Exit(FAULTS)
+
+
+@app.command(epilog="Example: taskreel inspect out/dataset --json")
+def inspect(
+    path: Annotated[str, typer.Argument(help="A segment, a folder of segments, or a dataset; a folder or gs://.")],
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Say what a segment, a folder of segments or a dataset holds."""
+    from rich.console import Console
+
+    from taskreel.io.segments import SegmentError
+    from taskreel.io.stores import StoreError
+    from taskreel.pipelines import inspection
+
+    try:
+        found = inspection.inspect(path, version)
+    except (FileNotFoundError, NotADirectoryError, StoreError) as error:
+        fail(str(error))
+    except SegmentError as error:
+        fail(f"{path}: {error}", FAULTS)
+    if json_:
+        print(json.dumps(found.values, sort_keys=True))
+    else:
+        Console().print(found.page())
+
+
+@app.command(epilog="Example: taskreel verify out/dataset")
+def verify(
+    path: Annotated[str, typer.Argument(help="A dataset; a folder or gs:// place.")],
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    repair: Annotated[
+        bool, typer.Option(help="First publish what a killed run committed but did not publish.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Check a dataset: checksums, counts, schema, order, whole episodes, disjoint splits. Exit 1 if it has faults."""
+    from itertools import islice
+
+    from taskreel.io.card import write_card
+    from taskreel.io.tables import publish_steps
+    from taskreel.io.verify import faults
+
+    dataset = _dataset(path, version)
+    if repair:
+        publish_steps(dataset.store)
+        write_card(dataset.store)
+    found = list(islice(faults(dataset), 11))
+    if json_:
+        print(json.dumps({"version": dataset.version, "faults": found[:10], "more": len(found) > 10}))
+    else:
+        for fault in found[:10]:
+            print(fault)
+        if len(found) > 10:
+            print("… and more")
+        print(
+            f"{path}: version {dataset.version}, {len(dataset.shards())} shards, {'FAULTS' if found else 'no faults'}"
+        )
+    raise typer.Exit(FAULTS if found else GOOD)
+
+
+def fail(message: str, code: int = BAD_USE) -> NoReturn:
+    """End with one clear line."""
+    print(f"taskreel: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _store(url: str) -> Any:
+    from taskreel.io.stores import StoreError, open_store
+
+    try:
+        return open_store(url)
+    except StoreError as error:
+        fail(str(error))
+
+
+def _dataset(path: str, version: int | None) -> Dataset:
+    from taskreel.io import dataset as datasets
+    from taskreel.io.stores import StoreError
+
+    try:
+        return datasets.open(path, version)
+    except (FileNotFoundError, StoreError) as error:
+        fail(str(error))
+
+
+def _time(option: str, text: str) -> int:
+    from taskreel.io.times import us_from_iso
+
+    try:
+        return us_from_iso(text)
+    except ValueError:
+        raise ValueError(f"{option} {text}: not a time in ISO 8601, such as 2026-01-05T09:00:00Z") from None
+
+
+def _percents(text: str) -> tuple[int, int, int]:
+    try:
+        train, validation, test = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--split-percent {text}: three whole percents are expected, such as 90,5,5") from None
+    return train, validation, test
+
+
+def _one_of(value: str, option: str, *choices: str) -> str:
+    if value not in choices:
+        raise ValueError(f"{option} {value}: one of {', '.join(choices)} is expected")
+    return value
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line."""
+    app(args)
+
+
+if __name__ == "__main__":
+    main()
