@@ -89,7 +89,7 @@ class ShardWriter:
         self._writer = pq.ParquetWriter(path, _WRITTEN_SCHEMA, **writer_options())
         self._writer.add_key_value_metadata(huggingface_metadata())
 
-    def write(self, steps: pa.Table, images: dict[str, tuple[np.ndarray, Sequence[bytes]]]) -> None:
+    def write(self, steps: pa.Table, images: dict[str, tuple[np.ndarray, Sequence[bytes | memoryview]]]) -> None:
         """Write one row group: steps without image columns, and per image column (row → picture or -1, pictures)."""
         columns = []
         for field in STEP_SCHEMA:
@@ -134,13 +134,22 @@ def _leaves() -> list[str]:
     return leaves
 
 
-def _image(pictures: np.ndarray, contents: Sequence[bytes]) -> pa.StructArray:
+def _image(pictures: np.ndarray, contents: Sequence[bytes | memoryview]) -> pa.StructArray:
     missing = pictures < 0
     indices = pa.array(np.where(missing, 0, pictures), pa.int32(), mask=missing)
-    values = pa.DictionaryArray.from_arrays(indices, pa.array(contents, pa.binary()))
+    values = pa.DictionaryArray.from_arrays(indices, _binary(contents))
     paths = pa.nulls(len(pictures), pa.string())
     return pa.StructArray.from_arrays(
         [values, paths], fields=[pa.field("bytes", values.type), pa.field("path", pa.string())], mask=pa.array(missing)
+    )
+
+
+def _binary(contents: Sequence[bytes | memoryview]) -> pa.BinaryArray:
+    """An array of some contents, copied once."""
+    offsets = np.zeros(len(contents) + 1, np.int32)
+    np.cumsum([len(content) for content in contents], out=offsets[1:])
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(contents), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(contents))]
     )
 
 

@@ -208,10 +208,10 @@ class _Read:
     length: int
     pictures: tuple[tuple[int, int, int], ...]
 
-    def cut(self, data: bytes) -> dict[int, pa.Buffer]:
+    def cut(self, data: bytes) -> dict[int, memoryview]:
         """The pictures' bytes, without copying them."""
-        buffer = pa.py_buffer(data)
-        return {number: buffer.slice(offset, size) for number, offset, size in self.pictures}
+        view = memoryview(data)
+        return {number: view[offset : offset + size] for number, offset, size in self.pictures}
 
 
 def _distinct(*columns: np.ndarray) -> list[int]:

@@ -1,0 +1,58 @@
+# Two commands do all the set-up on a fresh machine: `make run` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := .cache
+PRISM := $(CACHE)/bin/prism
+BEAM_VERSION := 2.77.0
+OUT ?= out
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint prism bench soak clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taskreel needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip 'setuptools>=77'
+
+$(VENV)/.run: setup.py constraints.txt | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[simulate]'
+	@touch $@
+
+$(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,simulate,dev]'
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run ## A real recording and a simulated cohort become a dataset in out/dataset
+	$(BIN)/taskreel import ducktrack examples/ducktrack --out $(OUT)/recordings --participant guest --grant
+	$(BIN)/taskreel simulate --out $(OUT)/recordings --participants 3 --minutes 20 --seed 1
+	$(BIN)/taskreel run --input $(OUT)/recordings --output $(OUT)/dataset
+
+prism: $(PRISM) ## Build the Prism runner with Go, for tests on a second runner
+$(PRISM):
+	GOBIN=$(abspath $(CACHE))/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
+
+test: $(VENV)/.dev $(PRISM) ## The whole test suite
+	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m 'not soak' --durations=10
+
+lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transforms)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	mkdir -p build/typecheck/taskreel
+	ln -sfn ../../../taskreel/__init__.py build/typecheck/taskreel/__init__.py
+	ln -sfn ../../../taskreel/__main__.py build/typecheck/taskreel/__main__.py
+	for folder in capture io pipelines transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
+	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms
+
+bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
+	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev $(PRISM) ## Slow proofs: 200 kills
+	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200
+
+clean: ## Remove what was made, but not the virtual environment
+	rm -rf build dist *.egg-info $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

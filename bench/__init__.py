@@ -1,0 +1,1 @@
+"""Measurements: `make bench`. Not part of the package."""

@@ -1,0 +1,128 @@
+"""The script of a recording: everything that is done at one device, as columns, before it becomes events.
+
+Acting is sequential and plain Python, but appends only one row an act; the hundred events of an act are made later,
+for the whole recording at once, by `pointer.expand_paths` and `typing_.expand_strokes`. Times are microseconds UTC,
+positions pixels, `action` an index into `Script.actions`, or -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from taskreel.capture.simulator.windows import Window
+from taskreel.io.events import Kind
+
+
+class Action(NamedTuple):
+    """What was done, as far as events do not say it."""
+
+    action: str
+    episode: int
+    button: str | None = None
+    text: str | None = None
+    keys: str | None = None
+
+
+class Path(NamedTuple):
+    """A pointer movement; `bend` is how far it leaves the straight line, as a share of its length."""
+
+    start_us: int
+    duration_us: int
+    x: int
+    y: int
+    to_x: int
+    to_y: int
+    bend: float
+
+
+class Button(NamedTuple):
+    """A button that goes down and up; `code` as in the event table."""
+
+    down_us: int
+    up_us: int
+    code: int
+    action: int
+
+
+class Ticks(NamedTuple):
+    """Turns of the wheel, `step_us` apart; `direction` is 1 for up."""
+
+    start_us: int
+    count: int
+    step_us: int
+    direction: int
+    action: int
+
+
+class Strokes(NamedTuple):
+    """Keys pressed one after the other. The characters are those of `typing_`; intervals begin at `first_interval`."""
+
+    start_us: int
+    keys: str
+    first_interval: int
+    action: int
+
+
+class Held(NamedTuple):
+    """A key that is held while others are pressed, or pressed with one held: no text comes of it."""
+
+    down_us: int
+    up_us: int
+    key: str
+    action: int
+
+
+class Focus(NamedTuple):
+    """A window takes focus, or its title changes."""
+
+    time_us: int
+    application: int
+    page: int
+
+
+class Look(NamedTuple):
+    """The screen is captured."""
+
+    time_us: int
+    window: Window
+
+
+class Mark(NamedTuple):
+    """The person marks the start or the end of a task; `outcome` is null at the start."""
+
+    time_us: int
+    kind: Kind
+    description: str
+    outcome: str | None
+
+
+class Episode(NamedTuple):
+    """A task as it was done."""
+
+    episode: int
+    start_us: int
+    end_us: int
+    description: str
+    outcome: str
+
+
+@dataclass
+class Script:
+    """All that is done at one device."""
+
+    actions: list[Action] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    buttons: list[Button] = field(default_factory=list)
+    ticks: list[Ticks] = field(default_factory=list)
+    strokes: list[Strokes] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    focuses: list[Focus] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
+
+    def add(self, action: Action) -> int:
+        """Add an action; its index."""
+        self.actions.append(action)
+        return len(self.actions) - 1

@@ -1,0 +1,46 @@
+"""What tests share: the support modules, a private environment for stores, Prism if it was built."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SUPPORT = Path(__file__).parent / "support"
+sys.path.insert(0, str(SUPPORT))
+
+from gcs_server import GcsServer  # noqa: E402
+
+from taskreel.io import stores  # noqa: E402
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
+    """A local GCS with the bucket `lake`, to which all clients of this process and its children go."""
+    with GcsServer(buckets=["lake"]) as server:
+        for name, value in server.env().items():
+            monkeypatch.setenv(name, value)
+        _forget_clients()
+        yield server
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    stores._gcs_client.cache_clear()
+    stores._gcs_store.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def prism_options() -> list[str]:
+    """The options that run a pipeline on Prism, built by `make prism`."""
+    prism = os.environ.get("TASKREEL_PRISM")
+    if not prism or not Path(prism).exists():
+        if os.environ.get("CI"):
+            pytest.fail("Prism was not built: `make test` builds it")
+        pytest.skip("TASKREEL_PRISM names no Prism binary; `make test` builds it with Go")
+    return ["--runner=PrismRunner", f"--prism_location={prism}", "--environment_type=LOOPBACK"]
