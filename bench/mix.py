@@ -68,7 +68,9 @@ def _events(rng: np.random.Generator, actions: int) -> dict[str, object]:
         moves = EVENTS_A_PICTURE * (picture + 1) - len(rows)
         times = begin + 1 + np.sort(rng.integers(0, PICTURE_EVERY_US - 1, max(0, moves)))
         places = 500 + np.cumsum(rng.integers(-3, 4, (len(times), 2)), axis=0)
-        rows += [(int(t), Kind.MOVE, {"x": int(x) * 256, "y": int(y) * 256}) for t, (x, y) in zip(times, places, strict=True)]
+        rows += [
+            (int(t), Kind.MOVE, {"x": int(x) * 256, "y": int(y) * 256}) for t, (x, y) in zip(times, places, strict=True)
+        ]
     rows.sort(key=lambda row: row[0])
     names = ("x", "y", "code", "wheel_y", "key", "text", "app", "title", "picture", "picture_hash")
     columns: dict[str, object] = {name: [row[2].get(name) for row in rows] for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ def segments(header: SegmentHeader, events: pa.Table, *, minutes: float = 5.0) -
     time_us = events.column("time_us").to_numpy()
     piece = (time_us - time_us[0]) // int(minutes * 60_000_000)
     cuts = [0, *np.flatnonzero(np.diff(piece)) + 1, len(time_us)]
-    for first, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, end in pairwise(cuts):
         is_last = bool(end == len(time_us))
         yield encode_segment(replace(header, final=header.final and is_last), events.slice(first, end - first))
 

@@ -9,8 +9,9 @@ than the delta and dictionary encodings have done already (figures in `bench/res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def plan_row_groups(
     groups: list[tuple[int, int]] = []
     runs = np.append(np.flatnonzero(np.diff(pictures, prepend=pictures[:1] - 1)), len(pictures)).tolist()
     start, held = 0, _Held(sizes_bytes)
-    for first, end in zip(runs[:-1], runs[1:], strict=True):
+    for first, end in pairwise(runs):
         added = held.cost(pictures[first:end], more_pictures[first:end])
         if first > start and (end - start > limits.max_rows or held.bytes + added > limits.max_picture_bytes):
             groups.append((start, first))
@@ -89,7 +90,7 @@ class ShardWriter:
         self._writer = pq.ParquetWriter(path, _WRITTEN_SCHEMA, **writer_options())
         self._writer.add_key_value_metadata(huggingface_metadata())
 
-    def write(self, steps: pa.Table, images: dict[str, tuple[np.ndarray, Sequence[bytes | memoryview]]]) -> None:
+    def write(self, steps: pa.Table, images: Mapping[str, tuple[np.ndarray, Sequence[bytes | memoryview]]]) -> None:
         """Write one row group: steps without image columns, and per image column (row → picture or -1, pictures)."""
         columns = []
         for field in STEP_SCHEMA:

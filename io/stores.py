@@ -43,8 +43,9 @@ class Entry:
 class Staged(Protocol):
     """A file that is being written and has no name yet. Dropped without a trace unless it is published."""
 
-    path: str
-    """A local path to write to; it may be a link to an unnamed file."""
+    @property
+    def path(self) -> str:
+        """A local path to write to; it may be a link to an unnamed file."""
 
     def sha256(self) -> str:
         """The sha256 of what has been written, as hex digits."""
@@ -60,7 +61,7 @@ class Store(ABC):
     """The root, as a person would write it."""
 
     @abstractmethod
-    def list(self, prefix: str = "") -> Iterator[Entry]:
+    def files(self, prefix: str = "") -> Iterator[Entry]:
         """All files whose name begins with `prefix`, sorted by name."""
 
     @abstractmethod
@@ -129,8 +130,8 @@ class LocalStore(Store):
         self.url = root
         self.root = Path(root)
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
-        """See `Store.list`."""
+    def files(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store.files`."""
         folder, _, start = prefix.rpartition("/")
         top = self.root / folder
         names = []
@@ -275,8 +276,8 @@ class GcsStore(Store):
         """The client's bucket; made at first use, in the process that uses it."""
         return _gcs_client().bucket(self.bucket_name)
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
-        """See `Store.list`."""
+    def files(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store.files`."""
         fields = "items(name,size),nextPageToken"
         for blob in self.bucket.list_blobs(prefix=self.prefix + prefix, fields=fields):
             if not blob.name.endswith("/"):

@@ -121,7 +121,7 @@ def check_output(output: Store) -> None:
             raise LaunchError(f"--output {output.url}: is a file, not a folder")
         names = sorted(path.name for path in output.root.iterdir()) if output.root.exists() else []
     else:
-        names = sorted({entry.name.split("/")[0] for _, entry in zip(range(1000), output.list(), strict=False)})
+        names = sorted({entry.name.split("/")[0] for _, entry in zip(range(1000), output.files(), strict=False)})
     foreign = [name for name in names if name not in _OWN_NAMES]
     if foreign:
         raise LaunchError(

@@ -50,7 +50,7 @@ class Selection:
 
     def entries(self, store: Store, day: str) -> Iterator[Entry]:
         """The files below a day's prefix that are selected."""
-        for entry in store.list(day):
+        for entry in store.files(day):
             if self.selects(entry.name):
                 yield entry
 

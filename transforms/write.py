@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -34,7 +34,7 @@ class WriteOptions:
 
     root: str
     output: str
-    limits: RowGroupLimits = RowGroupLimits()
+    limits: RowGroupLimits = field(default_factory=RowGroupLimits)
     prefetch: int = 16
     progress: str = ""
 
