@@ -146,12 +146,14 @@ def _image(pictures: np.ndarray, contents: Sequence[bytes | memoryview]) -> pa.S
 
 
 def _binary(contents: Sequence[bytes | memoryview]) -> pa.BinaryArray:
-    """An array of some contents, copied once."""
+    """An array of some contents, copied once, into memory of Arrow's pool: it stays with the process."""
     offsets = np.zeros(len(contents) + 1, np.int32)
     np.cumsum([len(content) for content in contents], out=offsets[1:])
-    return pa.BinaryArray.from_buffers(
-        pa.binary(), len(contents), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(contents))]
-    )
+    values = pa.allocate_buffer(int(offsets[-1]))
+    view = memoryview(values).cast("B")
+    for start, content in zip(offsets.tolist(), contents, strict=False):
+        view[start : start + len(content)] = content
+    return pa.BinaryArray.from_buffers(pa.binary(), len(contents), [None, pa.py_buffer(offsets), values])
 
 
 def shard_name(split: str, number: int, count: int, sha256: str) -> str:

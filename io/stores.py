@@ -59,6 +59,8 @@ class Store(ABC):
 
     url: str
     """The root, as a person would write it."""
+    is_remote: bool
+    """Whether a request takes long enough for reading ahead to pay: on a folder, threads cost 10 % of the speed."""
 
     @abstractmethod
     def files(self, prefix: str = "") -> Iterator[Entry]:
@@ -125,6 +127,8 @@ def _gcs_store(url: str) -> GcsStore:
 
 class LocalStore(Store):
     """A folder of this machine."""
+
+    is_remote = False
 
     def __init__(self, root: str) -> None:
         self.url = root
@@ -261,6 +265,8 @@ def _sha256(descriptor: int) -> str:
 class GcsStore(Store):
     """A prefix of a Google Cloud Storage bucket, by `google-cloud-storage` and Application Default Credentials."""
 
+    is_remote = True
+
     def __init__(self, url: str) -> None:
         self.url = url
         self.bucket_name, _, prefix = url.removeprefix("gs://").partition("/")
@@ -383,10 +389,13 @@ class _GcsStaged:
                 with open(self.path, "rb") as source:
                     blob.upload_from_file(source, if_generation_match=0, checksum="crc32c")
             except PreconditionFailed:
-                blob.reload()
+                blob.reload()  # perhaps our own upload, whose answer was lost
                 if blob.crc32c != _crc32c(self.file.fileno()):
                     raise ContentConflictError(f"{place}: another content lies there already") from None
                 return False
+            if blob.crc32c != _crc32c(self.file.fileno()):
+                blob.delete(if_generation_match=blob.generation)
+                raise StoreError(f"{place}: the store holds another checksum than what was sent; run again")
         return True
 
 
@@ -398,6 +407,8 @@ def _gcs_client() -> Any:
         raise StoreError("gs:// needs the extra `gcp`: pip install 'taskreel[gcp]'") from error
     from requests.adapters import HTTPAdapter
 
+    # Else each client asks for the bucket once more, in a thread of its own, to label its traces.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     if os.environ.get(EMULATOR):
         from google.auth.credentials import AnonymousCredentials
 

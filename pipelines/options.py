@@ -40,7 +40,7 @@ class RunOptions:
     split_percent: tuple[int, int, int] = (90, 5, 5)
     """Shares of train, validation and test, by participant."""
     prefetch: int = 16
-    """Requests under way at once in each worker."""
+    """Requests under way at once in each worker, on `gs://`; a folder is read directly."""
 
     def __post_init__(self) -> None:
         for name in ("session_gap_s", "longest_span_h", "target_shard_mb", "row_group_rows", "row_group_mb"):

@@ -151,7 +151,7 @@ def run(
     row_group_rows: Annotated[int, typer.Option(help="Most rows of a row group.")] = 100,
     row_group_mb: Annotated[float, typer.Option(help="Most distinct pictures of a row group, in MB.")] = 32.0,
     split_percent: Annotated[str, typer.Option(help="Shares of train, validation, test by participant.")] = "90,5,5",
-    prefetch: Annotated[int, typer.Option(help="Requests under way at once in each worker.")] = 16,
+    prefetch: Annotated[int, typer.Option(help="Requests under way at once in each worker, on gs://.")] = 16,
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
@@ -186,6 +186,8 @@ def run(
 
 
 def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
+    import logging
+
     from rich.console import Console
 
     from taskreel.io import dataset as datasets
@@ -194,6 +196,7 @@ def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
     from taskreel.pipelines.summary import facts, print_summary
     from taskreel.pipelines.terminal import progress_display
 
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # Beam warns of its own workers' arguments
     console = Console(stderr=True)
     try:
         with progress_display(console) as show:

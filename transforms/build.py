@@ -393,7 +393,7 @@ class _BuildDoFn(beam.DoFn):
             order,
             lambda name: self._store.read(str(name)),
             size_bytes=lambda name: 1,
-            threads=self._read.prefetch,
+            threads=self._read.prefetch if self._store.is_remote else 0,
             budget_bytes=max(1, self._read.prefetch),
         )
         for span in names:
@@ -414,6 +414,7 @@ class _BuildDoFn(beam.DoFn):
             account = built.account
             for draft in built.drafts:
                 element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
+                account.add("bytes.drafts", len(element[2]))
                 yield element if draft.steps.num_rows else beam.pvalue.TaggedOutput(RESIDUE, element)
         account.add("segments.read", len(admitted))
         account.add("bytes.read", read_bytes)

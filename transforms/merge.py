@@ -42,11 +42,27 @@ def merge_segments(segments: list[Segment]) -> Merged:
         _with_sources(segment, index, devices, recordings) for index, segment in enumerate(segments)
     )
     events, duplicates, conflicts = _each_once(events)
-    time_us, recording, seq = (events.column(name).to_numpy() for name in ("time_us", "recording", "seq"))
-    gaps = _gaps(recording, seq)
-    order = np.lexsort((seq, recording, time_us))  # recordings sort by device first
-    events = events.take(pa.array(order)).combine_chunks()
+    order, gaps = _in_order(events)
+    events = events.combine_chunks().take(pa.array(order))
     return Merged(events, segments, devices, [name for _, name in recordings], duplicates, conflicts, gaps)
+
+
+def _in_order(events: pa.Table) -> tuple[np.ndarray, int]:
+    """The rows by (time, device, recording, seq), and how many times a recording's seq is not gapless.
+
+    Recordings sort by device first, and rows in order of (recording, seq) need but a stable sort by time, which is
+    all but done for a single recording.
+    """
+    time_us, recording, seq = (events.column(name).to_numpy() for name in ("time_us", "recording", "seq"))
+    order = _by_recording_and_seq(recording, seq)
+    gaps = int(((np.diff(recording[order]) == 0) & (np.diff(seq[order]) > 1)).sum())
+    return order[np.argsort(time_us[order], kind="stable")], gaps
+
+
+def _by_recording_and_seq(recording: np.ndarray, seq: np.ndarray) -> np.ndarray:
+    if recording.min(initial=0) == recording.max(initial=0):
+        return np.argsort(seq, kind="stable")
+    return np.lexsort((seq, recording))
 
 
 def _with_sources(segment: Segment, index: int, devices: list[str], recordings: list[tuple[str, str]]) -> pa.Table:
@@ -63,7 +79,7 @@ def _with_sources(segment: Segment, index: int, devices: list[str], recordings: 
 def _each_once(events: pa.Table) -> tuple[pa.Table, int, int]:
     """Drop repeated (recording, seq); rows come out in no particular order."""
     recording, seq = events.column("recording").to_numpy(), events.column("seq").to_numpy()
-    order = np.lexsort((seq, recording))
+    order = _by_recording_and_seq(recording, seq)
     again = (np.diff(seq[order]) == 0) & (np.diff(recording[order]) == 0)
     if not again.any():
         return events, 0, 0
@@ -96,8 +112,3 @@ def _equal_to_previous(rows: pa.Table, columns: list[str]) -> np.ndarray:
         both_null = pc.and_(pc.is_null(before), pc.is_null(after)).to_numpy()
         equal[1:] &= same | both_null
     return equal
-
-
-def _gaps(recording: np.ndarray, seq: np.ndarray) -> int:
-    order = np.lexsort((seq, recording))
-    return int(((np.diff(recording[order]) == 0) & (np.diff(seq[order]) > 1)).sum())

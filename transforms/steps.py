@@ -7,7 +7,7 @@ pictures, and what is the same for all steps, once. `widen` makes the published 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,8 @@ class Draft:
         """One zstd frame around everything: constants and nulls cost next to nothing."""
         facts = {
             "episode": self.episode,
-            "sources": [list(asdict(source).values()) for source in self.sources],
-            "pictures": [list(asdict(picture).values()) for picture in self.pictures],
+            "sources": [list(vars(source).values()) for source in self.sources],
+            "pictures": [list(vars(picture).values()) for picture in self.pictures],
         }
         head = json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()
         body = self.steps.serialize().to_pybytes()

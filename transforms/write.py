@@ -25,7 +25,7 @@ from taskreel.transforms.steps import STEP_FLAGS, Draft, Picture
 
 _SKIPPED_AT_MOST_BYTES = 256 << 10
 """Pictures of a segment that lie this near are fetched with one request; what lies between is thrown away."""
-_READ_AHEAD_BYTES = 64 << 20
+_READ_AHEAD_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def write_shard(
         reads,
         lambda read: segments.read_range(read.path, read.offset, read.length),
         size_bytes=lambda read: read.length,
-        threads=options.prefetch,
+        threads=options.prefetch if segments.is_remote else 0,
         budget_bytes=_READ_AHEAD_BYTES,
     )
     with ShardWriter(path) as writer:
