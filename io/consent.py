@@ -65,7 +65,7 @@ class ConsentRecord:
             )
         except KeyError as error:
             raise ConsentError(f"the consent record has no field {error}") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ConsentError(f"the consent record cannot be read: {error}") from error
 
 

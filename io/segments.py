@@ -311,9 +311,9 @@ def _read_events(parquet: pq.ParquetFile) -> pa.Table:
     table = parquet.read(columns=[name for name in _EVENT_FIELDS.names if name in present], use_threads=False)
     if not table.schema.equals(_EVENT_FIELDS):
         table = _as_the_format_says(table)
-    for field in _EVENT_FIELDS:
-        if not field.nullable and table.column(field.name).null_count:
-            raise SegmentError("columns", f"column {field.name} has nulls")
+    for column in _EVENT_FIELDS:
+        if not column.nullable and table.column(column.name).null_count:
+            raise SegmentError("columns", f"column {column.name} has nulls")
     return table
 
 

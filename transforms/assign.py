@@ -24,7 +24,8 @@ class ShardOptions:
     def __post_init__(self) -> None:
         if self.target_shard_bytes < 1:
             raise ValueError("target_shard_bytes has to be positive")
-        if len(self.split_percent) != len(SPLITS) or min(self.split_percent) < 0 or sum(self.split_percent) != 100:
+        whole = all(isinstance(percent, int) and percent >= 0 for percent in self.split_percent)
+        if not whole or len(self.split_percent) != len(SPLITS) or sum(self.split_percent) != 100:
             raise ValueError("split_percent needs three whole percents (train, validation, test) that add up to 100")
 
 

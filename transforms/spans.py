@@ -76,7 +76,7 @@ def spans(names: Iterable[SegmentName], *, gap_ms: int, longest_ms: int | None =
 
 
 def _cut(component: list[SegmentName], longest_ms: int | None) -> Iterator[list[SegmentName]]:
-    lasts_ms = max(name.last_ms for name in component) - component[0].first_ms
+    lasts_ms = max(name.last_ms for name in component) - min(name.first_ms for name in component)
     if longest_ms is None or lasts_ms <= longest_ms:
         yield component
         return
@@ -195,25 +195,24 @@ class _Closing:
 
 
 def _close(participant: str, files: Iterable[str], emitted: set[str], options: SpanOptions, *, now_ms: int) -> _Closing:
-    """The pure part of a firing at `now_ms`."""
-    found = spans(
-        (SegmentName.from_file(participant, file) for file in files),
-        gap_ms=options.gap_ms,
-        longest_ms=options.longest_ms,
-    )
+    """The pure part of a firing at `now_ms`.
+
+    What touches is kept until all of it is over: a part that was forgotten would change how the rest is cut.
+    """
+    names = [SegmentName.from_file(participant, file) for file in files]
     if options.bounded:
-        return _Closing(found, [], None, 0)
+        return _Closing(spans(names, gap_ms=options.gap_ms, longest_ms=options.longest_ms), [], None, 0)
     emit, keep, due_ms, closed_ms = [], [], [], 0
-    for span in found:
-        over_ms = span.end_ms + options.gap_ms
-        is_over = over_ms <= now_ms
-        if is_over and span.span_id not in emitted:
-            emit.append(span)
+    for touching in spans(names, gap_ms=options.gap_ms):
+        over_ms = touching.end_ms + options.gap_ms
+        pieces = [_span(piece) for piece in _cut(list(touching.segments), options.longest_ms)]
+        is_over = [piece.end_ms + options.gap_ms <= now_ms for piece in pieces]
+        emit += [p for p, over in zip(pieces, is_over, strict=True) if over and p.span_id not in emitted]
         if over_ms + options.lateness_ms <= now_ms:
             closed_ms = max(closed_ms, over_ms)
             continue
-        due_ms.append(over_ms + options.lateness_ms if is_over else over_ms)
-        keep += [name.file for name in span.segments]
-        if is_over:
-            keep.append(_EMITTED + span.span_id)
+        ends_ms = [p.end_ms + options.gap_ms for p, over in zip(pieces, is_over, strict=True) if not over]
+        due_ms.append(min(ends_ms, default=over_ms + options.lateness_ms))
+        keep += [name.file for name in touching.segments]
+        keep += [_EMITTED + p.span_id for p, over in zip(pieces, is_over, strict=True) if over]
     return _Closing(emit, keep, min(due_ms, default=None), closed_ms)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 _BLOCK = 4096
+_Item = TypeVar("_Item")
 
 
 class Dice:
@@ -38,11 +40,11 @@ class Dice:
         """True in this share of draws."""
         return self.unit() < share
 
-    def choose[T](self, items: Sequence[T]) -> T:
+    def choose(self, items: Sequence[_Item]) -> _Item:
         """One of the items."""
         return items[int(len(items) * self.unit())]
 
-    def sample[T](self, items: Sequence[T], count: int) -> list[T]:
+    def sample(self, items: Sequence[_Item], count: int) -> list[_Item]:
         """`count` different items, in random order."""
         left = list(items)
         return [left.pop(int(len(left) * self.unit())) for _ in range(count)]

@@ -45,11 +45,11 @@ class SimulationOptions:
     think_s: float = 0.7
     pause_s: tuple[float, float] = (4, 40)
     pause_share: float = 0.015
-    idle_s: tuple[float, float] = (20, 110)
-    long_idle_s: tuple[float, float] = (125, 420)
-    long_idle_share: float = 0.3
+    idle_s: tuple[float, float] = (10, 60)
+    long_idle_s: tuple[float, float] = (125, 300)
+    long_idle_share: float = 0.2
     break_s: tuple[float, float] = (610, 900)
-    break_share: float = 0.15
+    break_share: float = 0.06
     failure_share: float = 0.15
     right_click_share: float = 0.03
     pictures_per_minute: float = 2
