@@ -77,9 +77,10 @@ def card(store: Store, commit: Commit) -> str:
 
 
 def _header(store: Store, commit: Commit, splits: dict[str, list[File]]) -> str:
-    """YAML, as the hub reads it."""
+    """YAML, as the hub reads it. A split without steps is left out, for `datasets` raises on one that has no data."""
     lines = ["---", "configs:", "- config_name: steps", "  default: true", "  data_files:"]
-    for split, files in splits.items():
+    named = {split: files for split, files in splits.items() if any(file.rows for file in files)} or splits
+    for split, files in named.items():
         lines += [f"  - split: {split}", "    path:", *(f"    - {STEPS}/{file.path}" for file in files)]
     episodes = open_table(store, EPISODES, commit.version)
     lines += ["- config_name: episodes", "  data_files:"]

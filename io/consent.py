@@ -53,11 +53,11 @@ class ConsentRecord:
         try:
             values: dict[str, Any] = json.loads(data)
             return cls(
-                consent_id=str(values["consent_id"]),
-                participant=str(values["participant"]),
+                consent_id=_text(values["consent_id"]),
+                participant=_text(values["participant"]),
                 version=int(values["version"]),
-                purposes=tuple(map(str, values.get("purposes", ()))),
-                regions=tuple(map(str, values.get("regions", ()))),
+                purposes=_texts(values.get("purposes", [])),
+                regions=_texts(values.get("regions", [])),
                 valid_from_us=us_from_iso(values["valid_from"]),
                 valid_until_us=_optional_us(values.get("valid_until")),
                 withdrawn_at_us=_optional_us(values.get("withdrawn_at")),
@@ -65,7 +65,7 @@ class ConsentRecord:
             )
         except KeyError as error:
             raise ConsentError(f"the consent record has no field {error}") from error
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ConsentError(f"the consent record cannot be read: {error}") from error
 
 
@@ -107,6 +107,18 @@ def refusal(
 def consent_path(consent_id: str) -> str:
     """Where the record with this id lies."""
     return f"{CONSENT_PREFIX}{consent_id}.json"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} is not a list of texts")
+    return tuple(map(_text, values))
 
 
 def _optional_us(text: str | None) -> int | None:

@@ -20,7 +20,8 @@ MAX_MS = 253_402_300_799_999
 _NAME = re.compile(
     r"(?P<prefix>.*/)?day=(?P<day>\d{4}-\d{2}-\d{2})/participant=(?P<participant>[a-z0-9]+)/"
     r"(?P<recording>[a-z0-9]+)_(?P<first_seq>\d+)_(?P<last_seq>\d+)_(?P<first_ms>\d+)_(?P<last_ms>\d+)"
-    rf"_(?P<sha>[0-9a-f]{{{SHA_DIGITS}}})\.parquet"
+    rf"_(?P<sha>[0-9a-f]{{{SHA_DIGITS}}})\.parquet",
+    re.ASCII,
 )
 _ID = re.compile(r"[a-z0-9]+")
 
@@ -72,6 +73,8 @@ class SegmentName:
             int(match[part]) for part in ("first_seq", "last_seq", "first_ms", "last_ms")
         )
         name = cls(match["participant"], match["recording"], first_seq, last_seq, first_ms, last_ms, match["sha"])
+        if name.file != path.rpartition("/")[2]:
+            raise SegmentNameError("its numbers are not written as the format says (leading zeros)")
         if name.day != match["day"]:
             raise SegmentNameError(f"its first event is of {name.day}, but it lies under day={match['day']}")
         return name

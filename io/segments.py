@@ -25,12 +25,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taskreel.io.events import EVENT_SCHEMA, POSITION_UNITS_PER_PX, SEGMENT_SCHEMA, Kind
-from taskreel.io.names import SHA_DIGITS, SegmentName, ceil_ms, floor_ms
+from taskreel.io.names import SHA_DIGITS, SegmentName, SegmentNameError, ceil_ms, floor_ms
 
 FORMAT_MAJOR = 1
 FORMAT_MINOR = 0
 HEADER_KEY = b"taskreel"
 PICTURE_HASH_DIGITS = 32
+POSITIONS_PER_PX = (1, POSITION_UNITS_PER_PX)
 PICTURE_GROUP_BYTES = 32 << 20
 
 STORED_SCHEMA = EVENT_SCHEMA.append(pa.field("picture_bytes", pa.int32())).append(pa.field("picture", pa.binary()))
@@ -42,6 +43,7 @@ _ZSTD_COLUMNS = ("text", "title", "url")
 """What gains by compression. The other columns are encoded well already: zstd saves 0.1 % of a segment on them, and
 takes 0.6 of 1.25 ms of its decoding (bench/results)."""
 _EVENT_ROW_GROUP = 1 << 20
+_MAX_PX = 1 << 31
 
 
 class SegmentError(ValueError):
@@ -104,7 +106,7 @@ class SegmentHeader:
             values: dict[str, Any] = json.loads(data)
             version = str(values["version"])
             major = int(version.split(".")[0])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SegmentError("header", f"the header has no readable version: {error!r}") from error
         if major != FORMAT_MAJOR:
             raise SegmentError("version", f"segment format {version} is not known here; update taskreel")
@@ -114,7 +116,7 @@ class SegmentHeader:
             values["clock_anchors"] = tuple((int(a), int(b)) for a, b in values.get("clock_anchors", ()))
             header = cls(**{key: values[key] for key in values if key in cls.__dataclass_fields__})
             _check_types(header)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise SegmentError("header", f"the header is not as the format says: {error}") from error
         return header
 
@@ -139,7 +141,10 @@ def encode_segment(header: SegmentHeader, events: pa.Table) -> tuple[SegmentName
     """
     if not events.num_rows:
         raise ValueError("a segment has at least one event")
+    if header.positions_per_px not in POSITIONS_PER_PX:
+        raise ValueError(f"positions_per_px={header.positions_per_px}: one of {POSITIONS_PER_PX} is expected")
     events = events.select(SEGMENT_SCHEMA.names).cast(SEGMENT_SCHEMA)
+    _check_encodable(events)
     seq, time_us = _int64(events, "seq"), _int64(events, "time_us")
     if (np.diff(seq) <= 0).any() or (np.diff(time_us) < 0).any():
         raise ValueError(f"recording {header.recording}: seq has to rise and time_us must not fall")
@@ -174,9 +179,9 @@ class SegmentFile:
         """The events, in the order of the file, positions in 1/`POSITION_UNITS_PER_PX` px."""
         with _parquet_errors():
             events = _read_events(self._parquet)
-        _check_events(self.header, events)
-        events = _with_offsets(events, self._parquet.metadata, self._data)
-        return Segment(self.name, self.header, _in_memory_units(events, self.header.positions_per_px))
+            _check_events(self.header, events)
+            events = _with_offsets(events, self._parquet.metadata, self._data)
+            return Segment(self.name, self.header, _in_memory_units(events, self.header.positions_per_px))
 
 
 def read_segment(name: SegmentName, data: bytes) -> Segment:
@@ -190,6 +195,25 @@ def picture_hash(picture: bytes) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------- writing
+
+
+def _check_encodable(events: pa.Table) -> None:
+    """Raise `ValueError` for what no reader would take."""
+    for column in EVENT_SCHEMA:
+        if not column.nullable and events.column(column.name).null_count:
+            raise ValueError(f"column {column.name} has nulls")
+    for name in ("seq", "time_us"):
+        if pc.min(events.column(name)).as_py() < 0:
+            raise ValueError(f"column {name} has a negative number")
+    kinds = events.column("kind").to_numpy()
+    if kinds.min() < 1 or kinds.max() > max(Kind):
+        raise ValueError("column kind has a number that is no event kind")
+    pictures = events.filter(events.column("picture").is_valid())
+    if not pc.all(pc.equal(pictures.column("kind"), int(Kind.SCREEN))).as_py() and pictures.num_rows:
+        raise ValueError("column picture has a picture that is not of a screen event")
+    for value, expected in zip(pictures.column("picture"), pictures.column("picture_hash").to_pylist(), strict=True):
+        if picture_hash(value.as_py()) != expected:
+            raise ValueError("column picture_hash is not the hash of its picture")
 
 
 def _stored(events: pa.Table, positions_per_px: int) -> pa.Table:
@@ -277,7 +301,7 @@ def _parquet_errors() -> Iterator[None]:
         yield
     except SegmentError:
         raise
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, UnicodeError) as error:
         raise SegmentError("parquet", f"cannot be decoded: {error}") from error
 
 
@@ -289,16 +313,20 @@ def _header(parquet: pq.ParquetFile) -> SegmentHeader:
 
 
 def _check_header(name: SegmentName, header: SegmentHeader) -> None:
-    claimed = _name(header, name.sha)
+    try:
+        claimed = _name(header, name.sha)
+    except SegmentNameError as error:
+        raise SegmentError("header", f"the header could have no name: {error}") from error
     for part in ("participant", "recording", "first_seq", "last_seq", "first_ms", "last_ms"):
         if getattr(claimed, part) != getattr(name, part):
             raise SegmentError(
                 "name", f"the name says {part}={getattr(name, part)}, its header {getattr(claimed, part)}"
             )
-    if header.positions_per_px not in (1, POSITION_UNITS_PER_PX):
+    if header.positions_per_px not in POSITIONS_PER_PX:
         raise SegmentError("header", f"positions_per_px={header.positions_per_px}: 1 or 256 expected")
 
 
+_TEXT_COLUMNS = [field.name for field in STORED_SCHEMA if field.type == pa.string()]
 _EVENT_FIELDS = pa.schema([field for field in STORED_SCHEMA if field.name != "picture"])
 
 
@@ -311,6 +339,8 @@ def _read_events(parquet: pq.ParquetFile) -> pa.Table:
     table = parquet.read(columns=[name for name in _EVENT_FIELDS.names if name in present], use_threads=False)
     if not table.schema.equals(_EVENT_FIELDS):
         table = _as_the_format_says(table)
+    for name in _TEXT_COLUMNS:
+        table.column(name).validate(full=True)  # that it is UTF-8
     for column in _EVENT_FIELDS:
         if not column.nullable and table.column(column.name).null_count:
             raise SegmentError("columns", f"column {column.name} has nulls")
@@ -347,30 +377,33 @@ def _check_events(header: SegmentHeader, events: pa.Table) -> None:
 
 def _with_offsets(events: pa.Table, metadata: pq.FileMetaData, data: bytes) -> pa.Table:
     """Add `picture_offset`: the values of a plain page end where its column chunk ends."""
-    sizes = pc.fill_null(events.column("picture_bytes"), -1).to_numpy()
-    has_picture = sizes >= 0
+    sizes = events.column("picture_bytes")
+    has_picture = sizes.is_valid().to_numpy()
+    if (has_picture & events.column("picture_hash").is_null().to_numpy()).any():
+        raise SegmentError("pictures", "a picture without its hash")
+    sizes = pc.fill_null(sizes, 0).to_numpy().astype(np.int64)
+    if (sizes < 0).any():
+        raise SegmentError("pictures", "a picture of less than no bytes")
     offsets = np.full(len(sizes), -1, np.int64)
     first_row = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        with_picture = first_row + np.flatnonzero(has_picture[first_row : first_row + rows])
-        if len(with_picture):
-            offsets[with_picture] = _picture_offsets(
-                metadata.row_group(group), sizes[with_picture].astype(np.int64), data
-            )
-        first_row += rows
+    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+        rows = first_row + np.flatnonzero(has_picture[first_row : first_row + group.num_rows])
+        first_row += group.num_rows
+        if len(rows):
+            offsets[rows] = _picture_offsets(group, sizes[rows], data)
     column = pa.array(offsets, mask=~has_picture)
     return events.append_column(READ_SCHEMA.field("picture_offset"), column)
 
 
 def _picture_offsets(group: pq.RowGroupMetaData, sizes: np.ndarray, data: bytes) -> np.ndarray:
-    chunk = next(
-        column for column in (group.column(i) for i in range(group.num_columns)) if column.path_in_schema == "picture"
-    )
+    columns = (group.column(number) for number in range(group.num_columns))
+    chunk = next((column for column in columns if column.path_in_schema == "picture"), None)
+    if chunk is None:
+        raise SegmentError("pictures", "has sizes of pictures, but no column picture")
     end = chunk.data_page_offset + chunk.total_compressed_size
     starts = end - np.cumsum(sizes[::-1] + 4)[::-1]
     for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-        if start < 0 or int.from_bytes(data[start : start + 4], "little") != size:
+        if start < chunk.data_page_offset or int.from_bytes(data[start : start + 4], "little") != size:
             raise SegmentError("pictures", "the pictures are not one plain, uncompressed page a row group")
     return starts + 4
 
@@ -395,9 +428,16 @@ def _screen(values: dict[str, Any]) -> Screen:
 
 
 def _check_types(header: SegmentHeader) -> None:
-    for name, kind in (("participant", str), ("device", str), ("recording", str), ("consent_id", str)):
-        if not isinstance(getattr(header, name), kind):
-            raise ValueError(f"{name} has to be text")
-    for name in ("consent_version", "positions_per_px", "first_seq", "last_seq", "first_us", "last_us"):
-        if not isinstance(getattr(header, name), int):
-            raise ValueError(f"{name} has to be a whole number")
+    expected = (
+        (str, ("participant", "device", "recording", "consent_id", "region", "source", "coordinate_space")),
+        (str, ("keyboard_layout",)),
+        (int, ("consent_version", "positions_per_px", "utc_offset_min")),
+        (int, ("first_seq", "last_seq", "first_us", "last_us")),
+        (bool, ("final",)),
+    )
+    for kind, names in expected:
+        for name in names:
+            if type(getattr(header, name)) is not kind:
+                raise ValueError(f"{name} has to be {kind.__name__}")
+    if header.screen and not (0 < header.screen.width_px < _MAX_PX and 0 < header.screen.height_px < _MAX_PX):
+        raise ValueError("screen has to have a width and a height in pixels")

@@ -12,9 +12,10 @@ import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -160,16 +161,22 @@ class LocalStore(Store):
 
     def read(self, name: str) -> bytes:
         """See `Store.read`."""
-        with open(self.root / name, "rb", buffering=0) as file:
+        with self._open(name) as file:
             return file.read()
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
-        with open(self.root / name, "rb", buffering=0) as file:
+        with self._open(name) as file:
             data = os.pread(file.fileno(), length, offset)
         if len(data) != length:
             raise StoreError(f"{self.url_of(name)}: ends before byte {offset + length}")
         return data
+
+    def _open(self, name: str) -> FileIO:
+        try:
+            return open(self.root / name, "rb", buffering=0)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(f"{self.url_of(name)}: not there") from error
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Store.create`."""
@@ -285,23 +292,32 @@ class GcsStore(Store):
     def files(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store.files`."""
         fields = "items(name,size),nextPageToken"
-        for blob in self.bucket.list_blobs(prefix=self.prefix + prefix, fields=fields):
-            if not blob.name.endswith("/"):
-                yield Entry(blob.name[len(self.prefix) :], blob.size)
+        with _gcs_errors(self.url_of(prefix)):
+            for blob in self.bucket.list_blobs(prefix=self.prefix + prefix, fields=fields):
+                if not blob.name.endswith("/"):
+                    yield Entry(blob.name[len(self.prefix) :], blob.size)
 
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`."""
-        pages = self.bucket.list_blobs(prefix=self.prefix + prefix, delimiter="/", fields="prefixes,nextPageToken")
-        found = {name for page in pages.pages for name in page.prefixes}
+        fields = "prefixes,nextPageToken"
+        with _gcs_errors(self.url_of(prefix)):
+            pages = self.bucket.list_blobs(prefix=self.prefix + prefix, delimiter="/", fields=fields).pages
+            found = {name for page in pages for name in page.prefixes}
         return sorted(name[len(self.prefix) :] for name in found)
 
     def read(self, name: str) -> bytes:
-        """See `Store.read`. The client compares the object's checksum."""
+        """See `Store.read`. The checksum is compared here: the client does not when it resumed a download."""
         with _gcs_errors(self.url_of(name)):
-            return bytes(self._blob(name).download_as_bytes(raw_download=True, checksum="crc32c"))
+            blob = self._blob(name)
+            data = bytes(blob.download_as_bytes(raw_download=True, checksum=None))
+        if blob.crc32c != _crc32c([data]):
+            raise StoreError(f"{self.url_of(name)}: what came is not what the store's checksum says; run again")
+        return data
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
+        if not length:
+            return b""
         with _gcs_errors(self.url_of(name)):
             data = bytes(
                 self._blob(name).download_as_bytes(
@@ -390,10 +406,10 @@ class _GcsStaged:
                     blob.upload_from_file(source, if_generation_match=0, checksum="crc32c")
             except PreconditionFailed:
                 blob.reload()  # perhaps our own upload, whose answer was lost
-                if blob.crc32c != _crc32c(self.file.fileno()):
+                if blob.crc32c != _crc32c(_blocks(self.file.fileno())):
                     raise ContentConflictError(f"{place}: another content lies there already") from None
                 return False
-            if blob.crc32c != _crc32c(self.file.fileno()):
+            if blob.crc32c != _crc32c(_blocks(self.file.fileno())):
                 blob.delete(if_generation_match=blob.generation)
                 raise StoreError(f"{place}: the store holds another checksum than what was sent; run again")
         return True
@@ -428,20 +444,29 @@ def _gcs_errors(place: str) -> Iterator[None]:
         yield
     except exceptions.NotFound as error:
         raise FileNotFoundError(f"{place}: not there") from error
+    except exceptions.RequestRangeNotSatisfiable as error:
+        raise StoreError(f"{place}: ends before the bytes that were asked for") from error
     except exceptions.Forbidden as error:
         raise StoreError(f"{place}: no permission (403). Grant the job's account storage.objectUser") from error
 
 
-def _crc32c(descriptor: int) -> str:
+def _crc32c(blocks: Iterable[bytes]) -> str:
+    """The checksum as GCS writes it."""
     import base64
 
     import google_crc32c
 
-    checksum, offset = google_crc32c.Checksum(), 0
-    while block := os.pread(descriptor, _SHA_CHUNK_BYTES, offset):
+    checksum = google_crc32c.Checksum()
+    for block in blocks:
         checksum.update(block)
-        offset += len(block)
     return base64.b64encode(checksum.digest()).decode()
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    offset = 0
+    while block := os.pread(descriptor, _SHA_CHUNK_BYTES, offset):
+        yield block
+        offset += len(block)
 
 
 def use_fast_memory() -> None:

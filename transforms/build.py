@@ -268,7 +268,7 @@ def _empty_draft(merged: Merged, span: Span) -> Draft:
         **_consent(first),
         **_of_span(merged, span),
     }
-    return Draft(facts, [], [], DRAFT_SCHEMA.empty_table().combine_chunks().to_batches()[0])
+    return Draft(facts, [], [], pa.RecordBatch.from_pylist([], schema=DRAFT_SCHEMA))
 
 
 def _consent(header: SegmentHeader) -> dict[str, object]:

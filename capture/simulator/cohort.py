@@ -76,7 +76,8 @@ def _participant(store: Store, options: SimulationOptions, person: Person, pool:
     desks, episodes = act_recordings(options, person, Dice(acting), rhythms)
     record = _consent(options, person)
     store.create(record.path, record.to_json())
-    summary, actions = SimulationSummary(participants=1), []
+    summary = SimulationSummary(participants=1)
+    actions: list[Row] = []
     for desk, device, rng in zip(desks, person.devices, rest[1::2], strict=True):
         written, rows = _record(store, options, person, device, desk, rng, pool or _Drawn(options, person))
         summary, actions = summary + written, actions + rows

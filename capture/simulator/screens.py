@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from taskreel.capture.simulator.layout import CELL_PX, LINE_PX, Box, Layout
-from taskreel.capture.simulator.windows import Application, Window
+from taskreel.capture.simulator.windows import EARLIER_LINES, Application, Window
 from taskreel.io.segments import picture_hash
 
 _COLORS = {
@@ -41,7 +41,6 @@ _INK = 85
 """How much of a pixel a letter has to cover."""
 _KEPT_LINES = 4096
 _KEPT_PICTURES = 64
-_FILLER_LINES = 60
 _FILLER = (
     "The figures of the second quarter are in the annex, with notes on each site",
     "Please send your comments by Friday; the draft goes to print on Monday morning",
@@ -149,11 +148,11 @@ class Painter:
 
     def _document(self, image: Image.Image, pen: ImageDraw.ImageDraw, window: Window) -> None:
         """Lines that were there before, pale, and below them what was typed; the last line is at the bottom."""
-        total = _FILLER_LINES + len(window.lines)
+        total = EARLIER_LINES + len(window.lines)
         first = max(0, total - self.layout.rows - window.scroll)
         for row, number in enumerate(range(first, min(total, first + self.layout.rows))):
-            mine = number >= _FILLER_LINES
-            text = window.lines[number - _FILLER_LINES] if mine else _filler(number, window.page)
+            mine = number >= EARLIER_LINES
+            text = window.lines[number - EARLIER_LINES] if mine else _filler(number, window.page)
             _write(image, *self.layout.line_at(row), text, "ink" if mine else "pale")
         self._caret(pen, window)
 
@@ -209,7 +208,8 @@ def difference_hash(image: Image.Image) -> int:
 
 
 def _filler(number: int, page: int) -> str:
-    return _FILLER[(number * 5 + page * 3) % len(_FILLER)]
+    text = _FILLER[(number * 5 + page * 3) % len(_FILLER)]
+    return f"{number + 1}  {text}" if text else ""
 
 
 def _write(image: Image.Image, x: int, y: int, text: str, color: str) -> None:

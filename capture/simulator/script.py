@@ -49,7 +49,7 @@ class Ticks(NamedTuple):
     """Turns of the wheel, `step_us` apart; `direction` is 1 for up."""
 
     start_us: int
-    count: int
+    turns: int
     step_us: int
     direction: int
     action: int

@@ -19,6 +19,7 @@ _RESERVE_US = 24_000_000
 """No longer takes what is begun last in a task: an act, what completes the task, its mark."""
 _SHORTEST_TASK_US = 20_000_000
 _SESSION_AFTER_BREAK_US = 120_000_000
+_LINES_A_TICK = 3
 _MOVING_KEYS = ("up", "down", "left", "right", "home", "end", "delete")
 _HOTKEYS = {"ctrl+s": "Saved", "ctrl+c": "", "ctrl+v": "Pasted", "ctrl+z": "Undone", "ctrl+shift+v": "Pasted plain"}
 
@@ -161,6 +162,12 @@ class _Worker(Actor):
         x, y = self.point_in(self.layout.body)
         right = self.dice.chance(self.options.right_click_share * 4)
         self.click(x, y, "right" if right else "left")
+        self._put_caret(x, y)
+
+    def _put_caret(self, x: int, y: int) -> None:
+        if self._application.kind == "grid":
+            left, top, right, bottom = self.layout.cell(*self.layout.cell_at(x, y))
+            x, y = (left + right) // 2, (top + bottom) // 2
         self.desk.show(windows.clicked_body(self.desk.window, x, y))
 
     def select_word(self) -> None:
@@ -180,12 +187,14 @@ class _Worker(Actor):
         self.desk.show(windows.marked(self.desk.window, (min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y))))
 
     def read_on(self) -> None:
-        """Scroll, mostly down, with the pointer on the content."""
+        """Scroll, mostly down but from the end of a document mostly up, with the pointer on the content."""
         self._approach(*self.point_in(self.layout.body))
-        down = self.dice.chance(0.7)
+        at_end = self._application.kind == "document" and not self.desk.window.scroll
+        down = self.dice.chance(0.1 if at_end else 0.7)
         ticks = self.dice.whole(2, 14)
         self.scroll(-ticks if down else ticks)
-        self.desk.show(windows.scrolled(self.desk.window, 3 * ticks if down else -3 * ticks))
+        lines = _LINES_A_TICK * (ticks if down else -ticks)
+        self.desk.show(windows.scrolled(self.desk.window, lines, self._application.kind, self.layout))
 
     def use_hotkey(self) -> None:
         """Save, copy, paste or undo by hotkey."""
@@ -215,7 +224,7 @@ class _Worker(Actor):
         columns, rows = self.layout.grid()
         x, y = self.point_in(self.layout.cell(self.dice.whole(0, columns - 1), self.dice.whole(0, rows - 1)))
         self.click(x, y)
-        self.desk.show(windows.clicked_body(self.desk.window, x, y))
+        self._put_caret(x, y)
         for _ in range(self.dice.whole(1, 3)):
             self._write(texts.cell_value(self.dice))
             self._enter("tab" if self.dice.chance(0.3) else "enter")
@@ -231,7 +240,7 @@ class _Worker(Actor):
         """Click on a line of the page: another page."""
         x, y = self.point_in(self.layout.body)
         self.click(x, y)
-        self.desk.show(windows.clicked_body(self.desk.window, x, y))
+        self._put_caret(x, y)
         self._open_page()
 
     def _open_page(self) -> None:

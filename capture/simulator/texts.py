@@ -11,7 +11,7 @@ _VOCABULARY = (
     "number sound no most people my over know water than call first who may down side been now find any new work "
     "part take get place made live where after back little only round man year came show every good me give our "
     "under name report budget meeting offer price supplier order invoice contract delivery schedule project draft "
-    "review"
+    "review question quick quality size zone extra box"
 )
 _WORDS = tuple(_VOCABULARY.split())
 _COMMANDS = ("ls -la", "git status", "make test", "cd docs", "grep -n total report.txt", "tail -n 20 build.log")

@@ -10,7 +10,9 @@ from taskreel.capture.simulator.layout import Box, Layout
 WindowKind = Literal["document", "grid", "page"]
 _KEPT_LINES = 60
 _KEPT_CELLS = 80
-MAX_SCROLL = 400
+_MOST_SCROLL = 400
+EARLIER_LINES = 60
+"""What a document holds before anything is typed."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Window:
     """What one window shows. Equal windows look the same, so a picture is drawn only when this has changed.
 
     `lines`: what was typed, `cells`: (column, row, text) of a grid, `point`: where the caret was put, `marked`: the
-    selection, `pressed`: the button that was clicked last and `presses` how often buttons were, `scroll` in lines.
+    selection, `pressed`: the button that was clicked last and `presses` how often buttons were, `scroll` in lines:
+    from the top of a page or a grid, from the end of a document.
     """
 
     application: int
@@ -127,9 +130,13 @@ def marked(window: Window, box: Box) -> Window:
     return replace(window, marked=box, status="Selected")
 
 
-def scrolled(window: Window, lines: int) -> Window:
-    """After scrolling; `lines` above 0 is up."""
-    return replace(window, scroll=min(max(window.scroll + lines, 0), MAX_SCROLL), marked=None, point=None)
+def scrolled(window: Window, lines: int, kind: WindowKind, layout: Layout) -> Window:
+    """After scrolling down by some lines, or up if below 0; not past the ends."""
+    if kind == "document":
+        lines, most = -lines, max(0, EARLIER_LINES + len(window.lines) - layout.rows)
+    else:
+        most = _MOST_SCROLL
+    return replace(window, scroll=min(max(window.scroll + lines, 0), most), marked=None, point=None)
 
 
 def done(window: Window, status: str) -> Window:

@@ -395,7 +395,7 @@ def test_two_buttons_held_at_once_are_two_actions_that_end_with_their_own_releas
 
 def test_thresholds_are_options():
     hand = Hand().click().wait(700).click().wait(5000).write("ab", 1500)
-    assert [len(s) for s in [summary(hand)]] == [4]
+    assert len(summary(hand)) == 4
     rules = ActionOptions(multi_click_ms=1000, typing_gap_ms=2000)
     names = reduce_actions(by_devices(hand.rows), rules).actions.column("action").to_pylist()
     assert names == ["doubleClick", "write"]
@@ -453,7 +453,7 @@ def line(action, zero_us):
     parts = [f"{start:7.3f}–{end:7.3f} (from {approach:7.3f})", action["action"]]
     for prefix in ("", "to_"):
         if action[f"{prefix}x"] is not None:
-            parts.append(f"{prefix or 'at_'[:0]}({action[f'{prefix}x']:.1f}, {action[f'{prefix}y']:.1f})")
+            parts.append(f"{prefix.replace('_', ' ')}({action[f'{prefix}x']:.1f}, {action[f'{prefix}y']:.1f})")
     if action["action"] in ("scroll", "hscroll"):
         parts.append(f"ticks=({action['wheel_x_ticks']:g}, {action['wheel_y_ticks']:g})")
     parts += [f"{name}={action[name]!r}" for name in ("button", "text", "keys", "modifiers") if action[name]]
