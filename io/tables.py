@@ -120,8 +120,12 @@ def publish_steps(store: Store) -> int | None:
             app_transactions=[Transaction(_PUBLICATION, episodes.version())], max_commit_retries=0
         )
         files = step_files(store, read_episodes(store, episodes.version(), columns=_SHARD_COLUMNS))
-        with contextlib.suppress(CommitFailedError):
+        try:
             _commit(store, STEPS, STEP_SCHEMA, steps, files, properties)
+        except DeltaError as error:
+            if not _is_lost_race(error):
+                raise
+        else:
             return episodes.version()
     raise ConflictError(f"{store.url}: steps could not be published; others keep committing. Run again")
 
@@ -233,10 +237,15 @@ def _conflicts(store: Store, run_id: str) -> Iterator[None]:
     """A commit that another won: own id there after all means that it was a retry of this run."""
     try:
         yield
-    except (CommitFailedError, DeltaError) as error:
+    except DeltaError as error:
         table = open_table(store, EPISODES)
         if table is not None and table.transaction_version(run_id) is not None:
             return
-        if isinstance(error, CommitFailedError) or "exists" in str(error):
+        if _is_lost_race(error):
             raise ConflictError(f"{store.url}: another run has committed in the meantime") from error
         raise
+
+
+def _is_lost_race(error: DeltaError) -> bool:
+    """Whether another committed first; two that create a table at once get a plain `DeltaError`."""
+    return isinstance(error, CommitFailedError) or "exists" in str(error)

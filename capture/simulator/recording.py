@@ -30,8 +30,9 @@ _RESTATED_LEAD_US = 1_000
 class Events:
     """The events of one recording as equally long arrays, by `seq`, which counts them from 0.
 
-    `rank` orders events of one time. `x`, `y`: pixels, -1 where null. `key`, `text`: characters of `typing_`, -1 where null. `focus`, `mark`: indexes
-    into the script's, `screen`: into the pictures, `action`: into the script's actions; -1 where it is none.
+    `rank` orders events of one time. `x`, `y`: pixels, -1 where null. `key`, `text`: characters of `typing_`, -1
+    where null. `focus`, `mark`: indexes into the script's, `screen`: into the pictures, `action`: into the script's
+    actions; -1 where it is none.
     """
 
     time_us: np.ndarray
