@@ -18,7 +18,6 @@ setup(
     description="From recordings of work at a computer, made with consent, to training data that can be checked",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=PACKAGES,
     package_dir={"taskreel": "taskreel"} | {f"taskreel.{folder}": folder for folder in FOLDERS},

@@ -66,7 +66,8 @@ def _events(rng: np.random.Generator, actions: int) -> dict[str, object]:
         for action in range(actions):
             rows += _action(rng, begin + 1_000_000 + action * slot, (picture * actions + action) % 4)
         moves = EVENTS_A_PICTURE * (picture + 1) - len(rows)
-        times = begin + 1 + np.sort(rng.integers(0, PICTURE_EVERY_US - 1, max(0, moves)))
+        free_us = _free_us(actions, slot)
+        times = begin + np.sort(rng.choice(free_us, max(0, moves), replace=False))
         places = 500 + np.cumsum(rng.integers(-3, 4, (len(times), 2)), axis=0)
         rows += [
             (int(t), Kind.MOVE, {"x": int(x) * 256, "y": int(y) * 256}) for t, (x, y) in zip(times, places, strict=True)
@@ -77,6 +78,13 @@ def _events(rng: np.random.Generator, actions: int) -> dict[str, object]:
     columns["time_us"] = np.array([row[0] for row in rows], np.int64)
     columns["kind"] = np.array([row[1] for row in rows], np.int8)
     return columns
+
+
+def _free_us(actions: int, slot: int) -> np.ndarray:
+    """Times after a picture, from ms to ms, at which no action is under way: a move would make a drag of a click."""
+    grid = np.arange(1_000, PICTURE_EVERY_US, 1_000)
+    into_slot = (grid - 1_000_000) % slot
+    return grid[(grid < 1_000_000) | (into_slot > 900_000) | (grid > 1_000_000 + slot * actions)] + 1
 
 
 def _action(rng: np.random.Generator, at_us: int, which: int) -> list[tuple[int, int, dict]]:

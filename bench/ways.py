@@ -13,14 +13,12 @@ import pyarrow.parquet as pq
 from taskreel.io.events import Kind
 from taskreel.io.schemas import IMAGE_COLUMNS, STEP_SCHEMA
 from taskreel.io.shards import RowGroupLimits, ShardWriter, plan_row_groups
-from taskreel.io.stores import use_fast_memory
 
 AS_OF = "2027-01-01T00:00:00Z"
 
 
 def floor(source: str, target: str) -> None:
     """A plain loop with no Beam: decode every event, take the pictures, write the same Parquet, one row an action."""
-    use_fast_memory()
     Path(target).mkdir(parents=True, exist_ok=True)
     with ShardWriter(f"{target}/floor.parquet") as writer:
         for path in sorted(Path(source).glob("segments/v1/*/*/*.parquet")):

@@ -35,7 +35,7 @@ class RowGroupLimits:
     """How large a row group gets. The defaults are what `datasets` streams and shuffles well (docs/options.md)."""
 
     max_rows: int = 100
-    max_picture_bytes: int = 32 << 20
+    max_picture_bytes: int = 32_000_000
 
 
 def plan_row_groups(

@@ -71,9 +71,18 @@ def commit_of(store: Store, version: int | None = None) -> Commit | None:
     table = open_table(store, EPISODES, version)
     if table is None:
         return None
-    for entry in table.history(1):
-        return Commit(table.version(), json.loads(entry.get(METADATA_KEY, "{}")))
-    return Commit(table.version(), {})
+    return Commit(table.version(), _metadata_of(store, table.version()))
+
+
+def _metadata_of(store: Store, version: int) -> dict[str, Any]:
+    """From the log itself: `DeltaTable.history` begins at the latest version, whichever was opened."""
+    try:
+        log = store.read(f"{EPISODES}/_delta_log/{version:020d}.json")
+    except FileNotFoundError:  # older than the log's retention
+        return {}
+    entries = (json.loads(line).get("commitInfo", {}) for line in log.splitlines())
+    found: dict[str, Any] = json.loads(next((e[METADATA_KEY] for e in entries if METADATA_KEY in e), "{}"))
+    return found
 
 
 def commit_episodes(

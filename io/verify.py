@@ -15,6 +15,9 @@ from taskreel.io.segments import picture_hash
 from taskreel.io.tables import STEPS, File, open_table, published_version, table_files
 
 
+_PICTURE_COLUMNS = [name for column in IMAGE_COLUMNS for name in (column, f"{column}_hash")]
+
+
 def faults(dataset: Dataset) -> Iterator[str]:
     """What is wrong with a dataset, a sentence each; nothing if all is well."""
     yield from _tables(dataset)
@@ -71,7 +74,7 @@ def _shard(dataset: Dataset, file: File, episodes: pa.Table) -> Iterator[str]:
     plain = [field.name for field in STEP_SCHEMA if field.name not in IMAGE_COLUMNS]
     yield from _rows(shard.read(columns=plain), file, episodes)
     for group in range(shard.num_row_groups):
-        yield from _pictures(shard.read_row_group(group, columns=["image", "image_hash", "approach_image"]), group)
+        yield from _pictures(shard.read_row_group(group, columns=_PICTURE_COLUMNS), group)
 
 
 def _rows(steps: pa.Table, file: File, episodes: pa.Table) -> Iterator[str]:
@@ -108,12 +111,16 @@ def _whole(steps: pa.Table, episode_id: str, first_row: int) -> Iterator[str]:
 
 
 def _pictures(rows: pa.Table, group: int) -> Iterator[str]:
-    contents = pc.struct_field(rows.column("image"), "bytes").to_pylist()
-    checked: set[str] = set()
-    for content, expected in zip(contents, rows.column("image_hash").to_pylist(), strict=True):
-        if (content is None) != (expected is None):
-            yield f"row group {group}: a picture without its hash, or a hash without its picture"
-        elif content is not None and expected not in checked:
-            checked.add(expected)
-            if picture_hash(content) != expected:
-                yield f"row group {group}: a picture is not what its hash says"
+    checked: set[tuple[str, int]] = set()
+    for column in IMAGE_COLUMNS:
+        contents = pc.struct_field(rows.column(column), "bytes").to_pylist()
+        for content, expected in zip(contents, rows.column(f"{column}_hash").to_pylist(), strict=True):
+            if content is None:
+                if column == "image" and expected is not None:
+                    yield f"row group {group}: the hash of a picture without the picture"
+            elif expected is None:
+                yield f"row group {group}: a picture without its hash"
+            elif (key := (expected, len(content))) not in checked:
+                checked.add(key)
+                if picture_hash(content) != expected:
+                    yield f"row group {group}: a picture is not what its hash says"

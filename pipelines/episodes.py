@@ -5,7 +5,7 @@ python -m taskreel.pipelines.episodes --input recordings --output dataset [any o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -47,7 +47,12 @@ def episodes_pipeline(pipeline: beam.Pipeline, places: RunPlaces, options: RunOp
     selected = selection(places)
     read = ReadOptions(selected.root, places.as_of_us, options.prefetch, launch.progress)
     write = WriteOptions(selected.root, places.output, options.row_groups, options.prefetch, launch.progress)
-    metadata = {"as_of": iso_from_us(places.as_of_us), "options": options.as_dict(), "runner": launch.runner}
+    metadata = {
+        "as_of": iso_from_us(places.as_of_us),
+        "input": asdict(selected),
+        "options": options.as_dict(),
+        "runner": launch.runner,
+    }
     commit = CommitOptions(places.output, launch.run_id, launch.base_version, metadata)
 
     found = pipeline | "Discover" >> DiscoverSegments(selected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from taskreel.pipelines.runners import resolve_runner
 from taskreel.transforms.progress import read_progress
 
 _PROGRESS_EVERY_S = 0.5
+_PROGRESS_PREFIX = "taskreel-progress-"
 _OWN_NAMES = ("README.md", "episodes", "steps", "dead-letter", "late")
 
 
@@ -151,13 +153,22 @@ def _unknown(beam_args: list[str]) -> list[str]:
         raise LaunchError(f"an option of Beam is not as it has to be: {' '.join(beam_args)}") from error
 
 
+def _sweep_progress() -> None:
+    """Remove what runs that were killed left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PROGRESS_PREFIX}*-*"):
+        process = folder.name.removeprefix(_PROGRESS_PREFIX).partition("-")[0]
+        if not Path(f"/proc/{process}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _progress(on_progress: Callable[[dict[str, int], float], None] | None) -> Iterator[str]:
     """A folder for the workers' totals, and a thread that hands their sum on."""
     if on_progress is None:
         yield ""
         return
-    folder = Path(tempfile.mkdtemp(prefix="taskreel-progress-"))
+    _sweep_progress()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PROGRESS_PREFIX}{os.getpid()}-"))
     done = threading.Event()
     began_s = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""The options of a run, with their defaults, in one place. `docs/options.md` is made from them."""
+"""The options of a run, with their defaults, in one place. `docs/options.md` gives the reasons."""
 
 from __future__ import annotations
 

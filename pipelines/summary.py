@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import Any
 
 import pyarrow.compute as pc
@@ -77,7 +80,8 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
 
 def next_command(dataset: Dataset) -> str:
     """What a person types next."""
-    return f"taskreel verify {dataset.store.url}"
+    program = "taskreel" if shutil.which("taskreel") else os.path.relpath(sys.argv[0])
+    return f"{program} verify {dataset.store.url}"
 
 
 def _splits(splits: dict[str, dict[str, int]]) -> Table:

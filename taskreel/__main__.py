@@ -36,10 +36,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a progr
 def simulate(
     out: Annotated[str, typer.Option(help="Folder or gs:// place for segments, consent records and truth/.")],
     participants: Annotated[int, typer.Option(help="How many people, e.g. 3.", min=1)] = 3,
-    minutes: Annotated[float, typer.Option(help="How long each works, in minutes, e.g. 20.", min=0.1)] = 20.0,
+    minutes: Annotated[float, typer.Option(help="How long each works, in minutes, e.g. 20.", min=1)] = 20.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes, e.g. 7.", min=0)] = 0,
     start: Annotated[str, typer.Option(help="When they begin, ISO 8601.")] = "2026-01-05T09:00:00Z",
-    segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=0.1)] = 5.0,
+    segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=1)] = 5.0,
     screens: Annotated[str, typer.Option(help="draw: every screen as it was; reuse: a few, fast.")] = "draw",
     devices: Annotated[int, typer.Option(help="Devices of each person, e.g. 2.", min=1)] = 1,
     markers: Annotated[bool, typer.Option(help="Whether people mark their tasks.")] = True,
@@ -48,6 +48,7 @@ def simulate(
     """Make a cohort of people who work at computers: segments, and the truth about what they did."""
     from dataclasses import asdict
 
+    from taskreel.io.stores import StoreError
     from taskreel.io.times import us_from_iso
 
     try:
@@ -67,8 +68,10 @@ def simulate(
         )
     except ValueError as error:
         fail(str(error))
-    store = _store(out)
-    summary = simulate(store, options)
+    try:
+        summary = simulate(_store(out), options)
+    except StoreError as error:
+        fail(f"{error}; choose an empty place, or the options it was made with")
     if json_:
         print(json.dumps(asdict(summary), sort_keys=True))
         return

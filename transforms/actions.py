@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Kind
+from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 
 REDUCER_VERSION = "1"
 
@@ -119,17 +119,39 @@ class _Class(IntEnum):
 
 
 def reduce_actions(events: pa.Table, options: ActionOptions | None = None) -> Reduction:
-    """The actions in a session's events (`MERGED_SCHEMA`, in its order)."""
-    stream = _Stream(events)
+    """The actions in a session's events (`MERGED_SCHEMA`, in its order), on each device apart."""
     rules = options or ActionOptions()
+    device = events.column("device").to_numpy()
+    owner = np.zeros(len(device), np.int32)
+    tables, heads, parts = [ACTION_SCHEMA.empty_table()], [np.zeros(0, np.int64)], []
+    for number in np.unique(device):
+        rows = np.flatnonzero(device == number)
+        actions, head, mine = _reduce_device(events if len(rows) == len(device) else events.take(pa.array(rows)), rules)
+        parts.append((rows, mine, sum(map(len, heads))))
+        tables.append(actions)
+        heads.append(rows[head])
+    order = np.argsort(np.concatenate(heads), kind="stable")
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order))
+    for rows, mine, before in parts:
+        owned = mine >= 0
+        mine[owned] = rank[mine[owned] + before]
+        owner[rows] = mine
+    table = pa.concat_tables(tables)
+    return Reduction(table if len(parts) < 2 else table.take(pa.array(order)), owner)
+
+
+def _reduce_device(events: pa.Table, rules: ActionOptions) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """The actions of one device, the row of each one's first starter, and each event's owner."""
+    stream = _Stream(events)
     presses = _pair(stream, (Kind.BUTTON_DOWN, Kind.BUTTON_UP), stream.code)
     keys = _pair(stream, (Kind.KEY_DOWN, Kind.KEY_UP), stream.key)
-    starters = _starters(stream, presses, keys, rules)
-    if not len(starters.event):
-        return Reduction(ACTION_SCHEMA.empty_table(), _unowned(stream))
-    starters = starters.grouped(stream, rules)
+    starters = _starters(stream, presses, keys, rules).grouped(stream, rules)
     owner = _owners(stream, presses, keys, starters, rules)
-    return Reduction(_table(stream, starters, presses, owner), owner)
+    head = np.unique(starters.action, return_index=True)[1]
+    if not len(head):
+        return ACTION_SCHEMA.empty_table(), head, owner
+    return _table(stream, starters, presses, owner), starters.event[head], owner
 
 
 class _Stream:
@@ -145,9 +167,18 @@ class _Stream:
         self.code = pc.fill_null(events.column("code"), 0).to_numpy().astype(np.int64)
         self.x, self.y = _carried(events)
         self._keys()
-        is_focus = self.kind == Kind.FOCUS
-        self.focus = _last_at_or_before(is_focus, self.device)
+        self.focus = _last_at_or_before(self._focus_changes())
         """The row of the focus event that holds at each event, -1 for none."""
+
+    def _focus_changes(self) -> np.ndarray:
+        """Where a window took focus. What a segment states again at its start is no change, unless it differs."""
+        rows = np.flatnonzero(self.kind == Kind.FOCUS)
+        windows = self.events.select(["app", "title", "url"]).take(pa.array(rows)).to_pylist()
+        restated = self.events.column("flags").to_numpy()[rows] & Flag.RESTATED != 0
+        changes = np.zeros(self.rows, bool)
+        for number, row in enumerate(rows.tolist()):
+            changes[row] = not (restated[number] and number and windows[number] == windows[number - 1])
+        return changes
 
     def _keys(self) -> None:
         """Key names as small numbers, the tables that say what each number is, and modifiers held."""
@@ -161,15 +192,17 @@ class _Stream:
         self.is_modifier = np.array([m is not None for m in modifier] + [False])[self.key]
         self.is_level_shift = np.array([name in _LEVEL_SHIFTS for name in self.key_names] + [False])[self.key]
         self.held: dict[str, np.ndarray] = {}
-        for name in MODIFIERS:
-            mine = np.array([m == name for m in modifier] + [False])[self.key]
-            if mine.any():
-                self.held[name] = self._is_held(mine)
-        self.altgr = self._is_held(np.array([name == "altgr" for name in self.key_names] + [False])[self.key])
+        """Per modifier that is used at all, whether one of its keys is held at each event."""
+        self.altgr = np.zeros(self.rows, bool)
+        for number, (key, name) in enumerate(zip(self.key_names, modifier, strict=True)):
+            if name:
+                self.held[name] = self.held.get(name, False) | self._is_held(number)
+            elif key == "altgr":
+                self.altgr = self._is_held(number)
 
-    def _is_held(self, is_key: np.ndarray) -> np.ndarray:
-        """Whether the last down or up among `is_key` events, on the device, at or before each event is a down."""
-        last = _last_at_or_before(is_key, self.device)
+    def _is_held(self, key: int) -> np.ndarray:
+        """Whether the last event of a key at or before each event is a down."""
+        last = _last_at_or_before(self.key == key)
         return (last >= 0) & (self.kind[last] == Kind.KEY_DOWN)
 
 
@@ -183,17 +216,12 @@ class _Pairs:
 
 
 def _pair(stream: _Stream, kinds: tuple[Kind, Kind], which: np.ndarray) -> _Pairs:
-    """Pair each down with the next event of the same device and button or key, if that is an up."""
+    """Pair each down with the next event of the same button or key, if that is an up."""
     rows = np.flatnonzero((stream.kind == kinds[0]) | (stream.kind == kinds[1]))
-    order = rows[np.lexsort((rows, which[rows], stream.device[rows]))]
+    order = rows[np.argsort(which[rows], kind="stable")]
     is_down = stream.kind[order] == kinds[0]
     followed = np.zeros(len(order), bool)
-    followed[:-1] = (
-        is_down[:-1]
-        & ~is_down[1:]
-        & (which[order[1:]] == which[order[:-1]])
-        & (stream.device[order[1:]] == stream.device[order[:-1]])
-    )
+    followed[:-1] = is_down[:-1] & ~is_down[1:] & (which[order[1:]] == which[order[:-1]])
     up = np.where(followed, np.roll(order, -1), -1)[is_down] if len(order) else np.zeros(0, np.int64)
     down = order[is_down]
     by_time = np.argsort(down, kind="stable")
@@ -213,24 +241,17 @@ class _Starters:
     action: np.ndarray
 
     def grouped(self, stream: _Stream, rules: ActionOptions) -> _Starters:
-        """Give each starter the number of its action; actions are numbered by their first starter."""
-        by_device = np.lexsort((self.event, stream.device[self.event]))
-        event, kind = self.event[by_device], self.kind[by_device]
-        joins = _joins(stream, event, kind, rules)
-        kind = _settle_typing(stream, kind, joins, event)
-        first = np.flatnonzero(~joins)
-        run = np.cumsum(~joins) - 1
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(event[first], kind="stable")] = np.arange(len(first))
-        back = np.argsort(event, kind="stable")
-        return _Starters(event[back], kind[back], rank[run][back])
+        """Give each starter the number of its action."""
+        joins = _joins(stream, self.event, self.kind, rules)
+        kind = _settle_typing(stream, self.kind, joins, self.event)
+        return _Starters(self.event, kind, np.cumsum(~joins) - 1)
 
 
 def _starters(stream: _Stream, presses: _Pairs, keys: _Pairs, rules: ActionOptions) -> _Starters:
     key_rows = keys.down[~stream.is_level_shift[keys.down]]
     plain = key_rows[~stream.is_modifier[key_rows]]
-    alone = _tapped_alone(stream, keys, np.sort(np.concatenate([plain, presses.down])))
     scrolls = np.flatnonzero(stream.kind == Kind.SCROLL)
+    alone = _tapped_alone(stream, keys, np.concatenate([plain, presses.down, scrolls]))
     button_class = np.where(_is_drag(stream, presses, rules), _Class.DRAG, _Class.CLICK)
     event = np.concatenate([presses.down, scrolls, plain, alone])
     kind = np.concatenate(
@@ -257,7 +278,7 @@ def _key_class(stream: _Stream, rows: np.ndarray) -> np.ndarray:
 
 
 def _tapped_alone(stream: _Stream, keys: _Pairs, others: np.ndarray) -> np.ndarray:
-    """Modifiers that went down and up with no other key or button of the device in between."""
+    """Modifiers that went down and up with no other key, button or tick in between."""
     taps = np.flatnonzero(stream.is_modifier[keys.down] & (keys.up >= 0))
     if not len(taps):
         return np.zeros(0, np.int64)
@@ -268,22 +289,19 @@ def _tapped_alone(stream: _Stream, keys: _Pairs, others: np.ndarray) -> np.ndarr
 
 def _is_drag(stream: _Stream, presses: _Pairs, rules: ActionOptions) -> np.ndarray:
     """Whether the pointer was ever `drag_px` or more away from the press while the button was down."""
-    has_up = presses.up >= 0
-    lengths = np.where(has_up, presses.up - presses.down + 1, 0)
-    press = np.repeat(np.arange(len(lengths)), lengths)
-    row = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths) + presses.down[press]
+    press, row = _ranges(presses.down, presses.up + 1)
     origin = presses.down[press]
     distance2 = (stream.x[row] - stream.x[origin]) ** 2 + (stream.y[row] - stream.y[origin]) ** 2
-    far = (distance2 >= (rules.drag_px * POSITION_UNITS_PER_PX) ** 2) & (stream.device[row] == stream.device[origin])
-    return np.bincount(press[far], minlength=len(lengths)) > 0
+    far = distance2 >= (rules.drag_px * POSITION_UNITS_PER_PX) ** 2
+    return np.bincount(press[far], minlength=len(presses.down)) > 0
 
 
 def _joins(stream: _Stream, event: np.ndarray, kind: np.ndarray, rules: ActionOptions) -> np.ndarray:
-    """Whether each starter continues the one before it; `event` is sorted by (device, row)."""
+    """Whether each starter continues the one before it."""
     joins = np.zeros(len(event), bool)
     before, after = event[:-1], event[1:]
     elapsed_us = stream.time_us[after] - stream.time_us[before]
-    alike = (kind[:-1] == kind[1:]) & (stream.device[before] == stream.device[after])
+    alike = kind[:-1] == kind[1:]
     same_focus = stream.focus[before] == stream.focus[after]
     near2 = (stream.x[after] - stream.x[before]) ** 2 + (stream.y[after] - stream.y[before]) ** 2
     click = (
@@ -322,7 +340,7 @@ def _settle_typing(stream: _Stream, kind: np.ndarray, joins: np.ndarray, event: 
     backspace = stream.key_names.index(_BACKSPACE) if _BACKSPACE in stream.key_names else -2
     run = np.cumsum(~joins) - 1
     is_text = (kind == _Class.TYPE) & (stream.key[event] != backspace)
-    has_text = np.bincount(run[is_text], minlength=run[-1] + 1) > 0
+    has_text = np.bincount(run[is_text], minlength=len(run)) > 0
     erases = (kind == _Class.TYPE) & ~has_text[run]
     joins[erases] = False
     return np.where(erases, _Class.PRESS, kind)
@@ -356,30 +374,41 @@ def _unowned(stream: _Stream) -> np.ndarray:
 
 def _own_modifiers(stream: _Stream, keys: _Pairs, starters: _Starters, owner: np.ndarray) -> None:
     """A modifier's down belongs to the first action begun while it was held, its up to the last one."""
-    modifier = np.flatnonzero(
-        (stream.is_modifier | stream.is_level_shift)[keys.down] & (owner[keys.down] == Drop.MODIFIER)
-    )
-    down = keys.down[modifier]
-    up = np.where(keys.up[modifier] >= 0, keys.up[modifier], stream.rows)
+    is_held_key = stream.is_modifier | stream.is_level_shift
+    down = keys.down[is_held_key[keys.down] & (owner[keys.down] == Drop.MODIFIER)]
+    up = _next_up(stream, down)
     first = np.searchsorted(starters.event, down)
     last = np.searchsorted(starters.event, up) - 1
-    used = first <= last
+    used, released = first <= last, up < stream.rows
+    owner[up[released & ~used]] = Drop.MODIFIER
     owner[down[used]] = starters.action[first[used]]
-    released = used & (up < stream.rows)
-    owner[up[released]] = starters.action[last[released]]
-    idle = ~used & (up < stream.rows)
-    owner[up[idle]] = Drop.MODIFIER
+    owner[up[released & used]] = starters.action[last[released & used]]
+
+
+def _next_up(stream: _Stream, down: np.ndarray) -> np.ndarray:
+    """Per down, the row at which its key next comes up, whether it repeats until then or not; past the end if never."""
+    up = np.full(len(down), stream.rows)
+    for key in np.unique(stream.key[down]):
+        mine = np.flatnonzero(stream.key[down] == key)
+        ups = np.append(np.flatnonzero((stream.key == key) & (stream.kind == Kind.KEY_UP)), stream.rows)
+        up[mine] = ups[np.searchsorted(ups, down[mine])]
+    return up
 
 
 def _own_drags(stream: _Stream, presses: _Pairs, owner: np.ndarray, starters: _Starters) -> None:
-    """Moves between a press and its release belong to its action."""
+    """Moves between a press and its release belong to its action; of several presses to the last one still down."""
     closed = presses.up >= 0
-    inside = np.zeros(stream.rows + 1, np.int64)
-    np.add.at(inside, presses.down[closed], 1)
-    np.add.at(inside, presses.up[closed], -1)
-    rows = np.flatnonzero((np.cumsum(inside)[:-1] > 0) & (stream.kind == Kind.MOVE))
-    pressed = np.searchsorted(presses.down, rows, side="right") - 1
-    owner[rows] = owner[presses.down[pressed]]
+    down, up = presses.down[closed], presses.up[closed]
+    press, row = _ranges(down, up)
+    moves = stream.kind[row] == Kind.MOVE
+    owner[row[moves]] = owner[down[press[moves]]]  # where ranges overlap, the later press is assigned last
+
+
+def _ranges(first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All rows of some ranges, range by range, and the number of the range that each is of."""
+    lengths = np.maximum(end - first, 0)
+    number = np.repeat(np.arange(len(lengths)), lengths)
+    return number, np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[number]
 
 
 def _own_approaches(stream: _Stream, starters: _Starters, owner: np.ndarray, rules: ActionOptions) -> None:
@@ -399,9 +428,8 @@ def _own_approaches(stream: _Stream, starters: _Starters, owner: np.ndarray, rul
     previous = np.concatenate([[-1], starters.event[:-1]])[pointer]
     begin = np.maximum(begin, np.searchsorted(moves, previous))
     leads = (end > 0) & (stream.time_us[start] - stream.time_us[moves[last]] <= rules.approach_pause_ms * 1000)
-    length = np.where(leads, np.maximum(end - begin, 0), 0)
-    index = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + np.repeat(begin, length)
-    owner[moves[index]] = np.repeat(starters.action[pointer], length)
+    number, index = _ranges(begin, np.where(leads, end, begin))
+    owner[moves[index]] = starters.action[pointer][number]
 
 
 # ------------------------------------------------------------------------------------------------ the table
@@ -545,7 +573,10 @@ def _held_names(stream: _Stream, rows: np.ndarray) -> pa.Array:
     held = np.zeros(len(rows), np.int64)
     for bit, name in enumerate(MODIFIERS):
         if name in stream.held:
-            held |= stream.held[name][rows].astype(np.int64) << bit
+            itself = np.array([_MODIFIER_OF_KEY.get(key) == name for key in stream.key_names] + [False])[
+                stream.key[rows]
+            ]
+            held |= (stream.held[name][rows] & ~itself).astype(np.int64) << bit
     chords = ["+".join(name for bit, name in enumerate(MODIFIERS) if chord >> bit & 1) for chord in range(16)]
     return pa.array(np.array(chords, dtype=object)[held], pa.string(), mask=held == 0)
 
@@ -562,9 +593,8 @@ def _unpaired(stream: _Stream, presses: _Pairs, head: np.ndarray, pressed: np.nd
 
 
 def _carried(events: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """The pointer's last known place at each event of a device, int64 in 1/256 px; 0 before the first."""
-    known = events.column("x").is_valid().to_numpy()
-    last = _last_at_or_before(known, events.column("device").to_numpy())
+    """The pointer's last known place at each event, int64 in 1/256 px; 0 before the first."""
+    last = _last_at_or_before(events.column("x").is_valid().to_numpy())
     places = []
     for axis in ("x", "y"):
         values = pc.fill_null(events.column(axis), 0).to_numpy().astype(np.int64)
@@ -572,13 +602,6 @@ def _carried(events: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     return places[0], places[1]
 
 
-def _last_at_or_before(wanted: np.ndarray, device: np.ndarray) -> np.ndarray:
-    """Per event, the row of the last event of its device for which `wanted` holds, or -1."""
-    rows = np.where(wanted, np.arange(len(wanted)), -1)
-    if not len(device) or device.min() == device.max():
-        return np.maximum.accumulate(rows)
-    last = np.full(len(wanted), -1, np.int64)
-    for number in np.unique(device):
-        mine = device == number
-        last[mine] = np.maximum.accumulate(rows[mine])
-    return last
+def _last_at_or_before(wanted: np.ndarray) -> np.ndarray:
+    """Per event, the row of the last event for which `wanted` holds, or -1."""
+    return np.maximum.accumulate(np.where(wanted, np.arange(len(wanted)), -1))

@@ -18,7 +18,7 @@ _BUCKETS = 10_000
 class ShardOptions:
     """`split_percent` are the shares of train, validation and test, by participant, in whole percents."""
 
-    target_shard_bytes: int = 256 << 20
+    target_shard_bytes: int = 256_000_000
     split_percent: tuple[int, int, int] = (90, 5, 5)
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from taskreel.io.events import Flag, Kind
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import Segment, SegmentHeader
-from taskreel.io.stores import open_store, use_fast_memory
+from taskreel.io.stores import open_store
 from taskreel.transforms.accounts import Account
 from taskreel.transforms.actions import REDUCER_VERSION, ActionOptions, Drop, reduce_actions
 from taskreel.transforms.admit import Admission, Consents
@@ -379,7 +379,6 @@ class _BuildDoFn(beam.DoFn):
         self._build = build
 
     def setup(self) -> None:
-        use_fast_memory()
         self._store = open_store(self._read.root)
         self._progress = Progress(self._read.progress)
 

@@ -1,7 +1,7 @@
 """Steps: an observation (the screen just before) and an action. And the small form in which they are shuffled.
 
 A step crosses the shuffle without its picture: a `Draft` holds an episode's steps (`DRAFT_SCHEMA`), the places of its
-pictures, and what is the same for all steps, once. `widen` makes the published columns of it again.
+pictures, and what is the same for all steps, once. `Shard.columns` in `write` makes the published columns of it again.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import zstandard
 from taskreel.io.names import SegmentName
 from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS, STEP_SCHEMA
 from taskreel.io.shards import RowGroupLimits, ShardWriter, plan_row_groups, shard_name
-from taskreel.io.stores import Store, open_store, use_fast_memory
+from taskreel.io.stores import Store, open_store
 from taskreel.io.tables import STEPS
 from taskreel.transforms.assign import ShardOptions, split_of
 from taskreel.transforms.prefetch import prefetched
@@ -56,7 +56,6 @@ class _WriteDoFn(beam.DoFn):
         self._options = options
 
     def setup(self) -> None:
-        use_fast_memory()
         self._segments = open_store(self._options.root)
         self._output = open_store(self._options.output)
         self._progress = Progress(self._options.progress)
@@ -83,8 +82,8 @@ class Shard:
         )
         self.first_rows = np.cumsum([0] + [draft.steps.num_rows for draft in self.drafts])
         self.pictures: list[tuple[str, Picture]] = []
-        """(participant, picture), distinct by hash."""
-        self._picture_number: dict[str, int] = {}
+        """(participant, picture), distinct by hash: nobody's step shows what another's recording says it is."""
+        self._picture_number: dict[tuple[str, str], int] = {}
 
     @property
     def rows(self) -> int:
@@ -130,10 +129,11 @@ class Shard:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def _number(self, participant: str, picture: Picture) -> int:
-        if picture.hash not in self._picture_number:
-            self._picture_number[picture.hash] = len(self.pictures)
+        key = participant, picture.hash
+        if key not in self._picture_number:
+            self._picture_number[key] = len(self.pictures)
             self.pictures.append((participant, picture))
-        return self._picture_number[picture.hash]
+        return self._picture_number[key]
 
     def _of_episode(self, draft_of_row: np.ndarray) -> dict[str, pa.Array]:
         facts = [draft.episode for draft in self.drafts]

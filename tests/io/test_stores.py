@@ -12,7 +12,9 @@ from taskreel.io.stores import ContentConflictError, Entry, LocalStore, StoreErr
 
 
 @pytest.fixture
-def server(gcs):
+def server(gcs, monkeypatch):
+    """The stand-in; its client waits a hundredth of a second before it tries again, not some random second."""
+    monkeypatch.setattr("google.api_core.retry.retry_base.random.uniform", lambda low, high: 0.01)
     return gcs
 
 

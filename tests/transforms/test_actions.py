@@ -393,6 +393,53 @@ def test_two_buttons_held_at_once_are_two_actions_that_end_with_their_own_releas
     assert found == [{"action": "click", "end_us": hand.time_us}, {"action": "rightClick", "end_us": released_us}]
 
 
+def names_after(hand):
+    return [row[0] for row in summary(hand)]
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "name"), [(9.75, 0, "click"), (10, 0, "dragTo"), (-6, 8, "dragTo"), (7, 7, "click")]
+)
+def test_a_press_is_a_drag_from_ten_pixels_on(dx, dy, name):
+    assert names_after(Hand().down().wait(50).move(dx, dy).wait(50).up()) == [name]
+    assert names_after(Hand().down().wait(50).move(dx, dy).wait(50).move(-dx, -dy).up()) == [name]
+
+
+@pytest.mark.parametrize(("ms", "names"), [(500, ["doubleClick"]), (501, ["click", "click"])])
+def test_clicks_are_one_up_to_half_a_second_from_press_to_press(ms, names):
+    assert names_after(Hand().click(hold_ms=80).wait(ms - 80).click()) == names
+
+
+@pytest.mark.parametrize(("dx", "dy", "names"), [(3, 4, ["doubleClick"]), (3, 4.25, ["click", "click"])])
+def test_clicks_are_one_up_to_five_pixels_apart(dx, dy, names):
+    assert names_after(Hand().click().wait(50).move(dx, dy).wait(50).click()) == names
+
+
+@pytest.mark.parametrize(("ms", "names"), [(2000, ["scroll"]), (2001, ["scroll", "scroll"])])
+def test_ticks_are_one_scroll_up_to_two_seconds_apart(ms, names):
+    assert names_after(Hand().scroll().wait(ms).scroll()) == names
+
+
+@pytest.mark.parametrize(("ms", "names"), [(999, ["write"]), (1000, ["write", "write"])])
+def test_letters_are_one_text_up_to_a_second_of_idleness(ms, names):
+    assert names_after(Hand().tap("a", "a", hold_ms=60).wait(ms - 60).tap("b", "b")) == names
+
+
+@pytest.mark.parametrize(("ms", "moves"), [(200, 3), (201, 1)])
+def test_an_approach_has_no_pause_longer_than_a_fifth_of_a_second(ms, moves):
+    hand = Hand().move(5).wait(50).move(5).wait(ms).move(5).wait(200).click()
+    assert reduce_actions(by_devices(hand.rows)).owner.tolist().count(0) == moves + 2
+
+
+@pytest.mark.parametrize(("first_ms", "moves"), [(200, 11), (201, 10)])
+def test_an_approach_is_at_most_two_seconds_long(first_ms, moves):
+    hand = Hand().move(5).wait(first_ms - 100).move(5).wait(100)
+    for _ in range(9):
+        hand.move(5).wait(200)
+    owner = reduce_actions(by_devices(hand.click().rows)).owner.tolist()
+    assert owner.count(0) == moves + 2
+
+
 def test_thresholds_are_options():
     hand = Hand().click().wait(700).click().wait(5000).write("ab", 1500)
     assert len(summary(hand)) == 4

@@ -51,6 +51,7 @@ def pieces_by_pairs(names, gap_ms, longest_ms):
 
 
 def as_sets(found):
+    assert all(len(set(span.segments)) == len(span.segments) for span in found)
     return [frozenset(span.segments) for span in found]
 
 
