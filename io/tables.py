@@ -22,7 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from taskreel.io.schemas import EPISODE_SCHEMA, FORMAT_VERSION, SPLITS, STEP_SCHEMA
 from taskreel.io.shards import ShardWriter, shard_name
-from taskreel.io.stores import Store
+from taskreel.io.stores import Store, StoreError
 
 EPISODES, STEPS = "episodes", "steps"
 METADATA_KEY = "taskreel"
@@ -58,6 +58,8 @@ def open_table(store: Store, name: str, version: int | None = None) -> DeltaTabl
         return DeltaTable(store.table_url(name), version=version, storage_options=store.table_options())
     except TableNotFoundError:
         return None
+    except OSError as error:
+        raise StoreError(f"{store.url_of(name)}: {str(error).splitlines()[0]}") from error
 
 
 def current_version(store: Store) -> int | None:

@@ -14,7 +14,6 @@ from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS, STEP_SCHEMA
 from taskreel.io.segments import picture_hash
 from taskreel.io.tables import STEPS, File, open_table, published_version, table_files
 
-
 _PICTURE_COLUMNS = [name for column in IMAGE_COLUMNS for name in (column, f"{column}_hash")]
 
 

@@ -45,7 +45,7 @@ def selection(places: RunPlaces) -> Selection:
 def episodes_pipeline(pipeline: beam.Pipeline, places: RunPlaces, options: RunOptions, launch: Launch) -> Any:
     """Wire the whole road: discover, sessionize, build, assign, write, commit."""
     selected = selection(places)
-    read = ReadOptions(selected.root, places.as_of_us, options.prefetch, launch.progress)
+    read = ReadOptions(selected.root, places.as_of_us, options.spans.gap_ms, options.prefetch, launch.progress)
     write = WriteOptions(selected.root, places.output, options.row_groups, options.prefetch, launch.progress)
     metadata = {
         "as_of": iso_from_us(places.as_of_us),

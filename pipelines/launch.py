@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,14 @@ def check_input(places: RunPlaces) -> None:
     store = open_store(chosen.root)
     if isinstance(store, LocalStore) and not store.root.is_dir():
         raise LaunchError(f"--input {places.input}: there is no folder {store.root}")
-    for day in chosen.days(store):
-        for entry in chosen.entries(store, day):
-            with contextlib.suppress(SegmentNameError):
-                SegmentName.parse(entry.name)
-                return
+    try:
+        for day in chosen.days(store):
+            for entry in chosen.entries(store, day):
+                with contextlib.suppress(SegmentNameError):
+                    SegmentName.parse(entry.name)
+                    return
+    except FileNotFoundError as error:
+        raise LaunchError(f"--input {places.input}: {error}") from error
     raise LaunchError(
         f"--input {places.input}: no segments found (looked for {store.url_of('segments/v1/day=…/participant=…/')}"
         f"{' within the limits given' if chosen != type(chosen)(chosen.root) else ''})"
@@ -147,10 +151,13 @@ def _unknown(beam_args: list[str]) -> list[str]:
     for options in PipelineOptions.__subclasses__():
         with contextlib.suppress(AttributeError, argparse.ArgumentError):
             options._add_argparse_args(parser)
+    said = StringIO()
     try:
-        return parser.parse_known_args(beam_args)[1]
+        with contextlib.redirect_stderr(said):
+            return parser.parse_known_args(beam_args)[1]
     except (SystemExit, argparse.ArgumentError) as error:
-        raise LaunchError(f"an option of Beam is not as it has to be: {' '.join(beam_args)}") from error
+        why = said.getvalue().strip().rpartition("error: ")[2] or error
+        raise LaunchError(f"an option of Beam is not as it has to be: {why}") from error
 
 
 def _sweep_progress() -> None:

@@ -31,7 +31,7 @@ from taskreel.transforms.merge import Merged, merge_segments
 from taskreel.transforms.prefetch import prefetched
 from taskreel.transforms.progress import Progress
 from taskreel.transforms.sessions import OUTSIDE, assign_sessions
-from taskreel.transforms.spans import Span
+from taskreel.transforms.spans import Span, spans
 from taskreel.transforms.steps import DRAFT_SCHEMA, STEP_FLAGS, Draft, Picture, Source, find_pictures, observe
 
 _ID_BYTES = 10
@@ -347,6 +347,7 @@ class ReadOptions:
 
     root: str
     as_of_us: int
+    span_gap_ms: int
     prefetch: int = 16
     progress: str = ""
 
@@ -402,15 +403,20 @@ class _BuildDoFn(beam.DoFn):
                 read_bytes += 0 if data.exception() else len(data.result())
             yield from self._span(admitted, read_bytes)
 
+    def _without_bridges(self, segments: list[Segment]) -> list[list[Segment]]:
+        """The spans of what was admitted: segments that only a dead one held together come out apart."""
+        by_name = {segment.name: segment for segment in segments}
+        return [[by_name[name] for name in span.segments] for span in spans(by_name, gap_ms=self._read.span_gap_ms)]
+
     def _span(self, admitted: list[Segment | Dead], read_bytes: int) -> Iterator[Any]:
         segments = [item for item in admitted if isinstance(item, Segment)]
         account = Account()
         for item in admitted:
             if isinstance(item, Dead):
                 yield beam.pvalue.TaggedOutput(DEAD, item.to_json())
-        if segments:
-            built = build_span(segments, self._build)
-            account = built.account
+        for together in self._without_bridges(segments):
+            built = build_span(together, self._build)
+            account = Account.total([account.as_dict(), built.account.as_dict()])
             for draft in built.drafts:
                 element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
                 account.add("bytes.drafts", len(element[2]))

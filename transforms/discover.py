@@ -56,7 +56,8 @@ class Selection:
 
     def selects(self, path: str) -> bool:
         """Whether a file is of the input. A file whose name cannot be read is, unless the limits need its name."""
-        if self.pattern and not fnmatch.fnmatchcase(path, self.pattern):
+        patterns = (self.pattern, f"{self.pattern}/*")  # a glob may name files or folders
+        if self.pattern and not any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
             return False
         if self.from_ms is None and self.until_ms is None and not self.participants:
             return True

@@ -84,11 +84,11 @@ def test_two_processes_work_on_a_bucket(lake: GcsServer, plain: Path) -> None:
 @pytest.mark.parametrize(
     "faults",
     [
-        [Fault("GET /.*segments", "status", status=503, times=6)],
+        [Fault("GET /.*segments", "status", status=503, times=2)],
         [Fault("GET /.*segments", "cut", times=4, after=2)],
         [Fault("(POST|PUT) /.*out", "status", status=503, times=4)],
-        [Fault("(POST|PUT) /.*steps", "cut", times=2, phase="response")],
-        [Fault("(POST|PUT) /.*README", "cut", times=1, phase="response")],
+        [Fault("POST /upload", "cut", times=2, phase="response")],
+        [Fault("POST /upload", "cut", times=2, phase="request", after=3)],
         [Fault("GET /.*parquet", "bad_checksum", times=2)],
         [Fault("GET /.*_delta_log", "status", status=503, times=3)],
         [Fault("/", "status", status=503, times=5, after=20), Fault("/", "cut", times=3, after=50)],
