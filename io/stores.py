@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 _SHA_CHUNK_BYTES = 1 << 20
+_READ_TRIES = 3
 
 
 class StoreError(OSError):
@@ -306,12 +307,13 @@ class GcsStore(Store):
 
     def read(self, name: str) -> bytes:
         """See `Store.read`. The checksum is compared here: the client does not when it resumed a download."""
-        with _gcs_errors(self.url_of(name)):
-            blob = self._blob(name)
-            data = bytes(blob.download_as_bytes(raw_download=True, checksum=None))
-        if blob.crc32c != _crc32c([data]):
-            raise StoreError(f"{self.url_of(name)}: what came is not what the store's checksum says; run again")
-        return data
+        for _ in range(_READ_TRIES):
+            with _gcs_errors(self.url_of(name)):
+                blob = self._blob(name)
+                data = bytes(blob.download_as_bytes(raw_download=True, checksum=None))
+            if blob.crc32c == _crc32c([data]):
+                return data
+        raise StoreError(f"{self.url_of(name)}: what came is not what the store's checksum says; run again")
 
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""

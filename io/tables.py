@@ -59,7 +59,8 @@ def open_table(store: Store, name: str, version: int | None = None) -> DeltaTabl
     except TableNotFoundError:
         return None
     except OSError as error:
-        raise StoreError(f"{store.url_of(name)}: {str(error).splitlines()[0]}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise StoreError(f"{store.url_of(name)}: the table cannot be opened ({reason}); is access granted?") from error
 
 
 def current_version(store: Store) -> int | None:
@@ -136,9 +137,11 @@ def publish_steps(store: Store) -> int | None:
         except DeltaError as error:
             if not _is_lost_race(error):
                 raise
+        except OSError:  # perhaps an answer that was lost: the next try sees
+            continue
         else:
             return episodes.version()
-    raise ConflictError(f"{store.url}: steps could not be published; others keep committing. Run again")
+    raise StoreError(f"{store.url}: steps could not be published in {_PUBLISH_TRIES} tries; run again")
 
 
 def published_version(store: Store) -> int | None:
@@ -248,11 +251,11 @@ def _conflicts(store: Store, run_id: str) -> Iterator[None]:
     """A commit that another won: own id there after all means that it was a retry of this run."""
     try:
         yield
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:
         table = open_table(store, EPISODES)
         if table is not None and table.transaction_version(run_id) is not None:
             return
-        if _is_lost_race(error):
+        if isinstance(error, DeltaError) and _is_lost_race(error):
             raise ConflictError(f"{store.url}: another run has committed in the meantime") from error
         raise
 

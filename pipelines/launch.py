@@ -25,6 +25,7 @@ from taskreel.io.tables import commit_of, current_version, open_table, publish_s
 from taskreel.pipelines.episodes import Launch, episodes_pipeline, selection
 from taskreel.pipelines.options import RunOptions, RunPlaces
 from taskreel.pipelines.runners import resolve_runner
+from taskreel.transforms.discover import Selection
 from taskreel.transforms.progress import read_progress
 
 _PROGRESS_EVERY_S = 0.5
@@ -102,6 +103,13 @@ def check_input(places: RunPlaces) -> None:
     """Raise `LaunchError` unless the input is there and holds at least one segment that is selected."""
     chosen = selection(places)
     store = open_store(chosen.root)
+    try:
+        _check_input(places, chosen, store)
+    except FileNotFoundError as error:
+        raise LaunchError(f"--input {places.input}: {error}") from error
+
+
+def _check_input(places: RunPlaces, chosen: Selection, store: Store) -> None:
     if isinstance(store, LocalStore) and not store.root.is_dir():
         raise LaunchError(f"--input {places.input}: there is no folder {store.root}")
     try:

@@ -80,7 +80,8 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
 
 def next_command(dataset: Dataset) -> str:
     """What a person types next."""
-    program = "taskreel" if shutil.which("taskreel") else os.path.relpath(sys.argv[0])
+    is_elsewhere = sys.argv[0].endswith("/taskreel") and not shutil.which("taskreel")
+    program = os.path.relpath(sys.argv[0]) if is_elsewhere else "taskreel"
     return f"{program} verify {dataset.store.url}"
 
 

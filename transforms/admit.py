@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from taskreel.io.consent import ConsentError, ConsentRecord, Refusal, consent_path, refusal
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import Segment, SegmentError, SegmentFile, SegmentHeader
-from taskreel.io.stores import Store, StoreError
+from taskreel.io.stores import Store
 from taskreel.transforms.dead import Dead
 
 
@@ -58,7 +58,7 @@ class Admission:
             return file.read()
         except SegmentError as error:
             return Dead.of_error(str(name), error.code, error, size_bytes=size_bytes, events=name.events)
-        except (FileNotFoundError, StoreError) as error:
+        except FileNotFoundError as error:  # any other fault of the store may pass: it fails the bundle, to be retried
             return Dead.of_error(str(name), "unreadable", error, size_bytes=size_bytes, events=name.events)
 
     def _refusal(self, header: SegmentHeader) -> Refusal | None:

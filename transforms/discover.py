@@ -21,8 +21,9 @@ DEAD = "dead"
 class Selection:
     """Which segments of a store are the input: all below `root/segments/v1/`, or some.
 
-    `pattern` is a glob on the path below the root. `from_ms` (inclusive) and `until_ms` (exclusive) select by the
-    time of a segment's first event, so that adjoining ranges share no segment; `participants` by pseudonym.
+    `pattern` is a glob on the path below the root, or on a folder there. `from_ms` (inclusive) and `until_ms`
+    (exclusive) select by the time of a segment's first event, so that adjoining ranges share no segment;
+    `participants` by pseudonym.
     """
 
     root: str
@@ -41,8 +42,7 @@ class Selection:
         root = root.rstrip("/") or ("." if not url.startswith("/") else "/")
         if not below:
             return cls(root, **limits)
-        is_glob = any(sign in below for sign in "*?[")
-        return cls(root, SEGMENTS_PREFIX + (below if is_glob or below.endswith(".parquet") else f"{below}/*"), **limits)
+        return cls(root, SEGMENTS_PREFIX + below, **limits)
 
     def days(self, store: Store) -> list[str]:
         """The prefixes to list, one a day; what lies beside the days is listed with them."""

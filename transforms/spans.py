@@ -62,22 +62,31 @@ def spans(names: Iterable[SegmentName], *, gap_ms: int, longest_ms: int | None =
 
     `names` are of one participant; duplicates count once. A component that lasts longer than `longest_ms` is cut
     on the UTC grid of that length by its segments' first times, so that the cut does not depend on what came first.
+    A segment that alone claims to be longer is a span of its own: a name that lies must not cut its neighbors.
     """
+    pieces = [piece for part in _components(names, gap_ms, longest_ms) for piece in _cut(part, longest_ms)]
+    return [_span(piece) for piece in sorted(pieces, key=lambda piece: piece[0].first_ms)]
+
+
+def _components(names: Iterable[SegmentName], gap_ms: int, longest_ms: int | None) -> list[list[SegmentName]]:
     components: list[list[SegmentName]] = []
+    alone: list[list[SegmentName]] = []
     end_ms = 0
     for name in sorted(set(names), key=lambda name: (name.first_ms, name.last_ms, name.file)):
-        if components and name.first_ms - end_ms <= gap_ms:
+        if longest_ms is not None and name.duration_ms > longest_ms:
+            alone.append([name])
+        elif components and name.first_ms - end_ms <= gap_ms:
             components[-1].append(name)
             end_ms = max(end_ms, name.last_ms)
         else:
             components.append([name])
             end_ms = name.last_ms
-    return [_span(piece) for component in components for piece in _cut(component, longest_ms)]
+    return components + alone
 
 
 def _cut(component: list[SegmentName], longest_ms: int | None) -> Iterator[list[SegmentName]]:
     lasts_ms = max(name.last_ms for name in component) - min(name.first_ms for name in component)
-    if longest_ms is None or lasts_ms <= longest_ms:
+    if longest_ms is None or lasts_ms <= longest_ms or len(component) == 1:
         yield component
         return
     cells: dict[int, list[SegmentName]] = {}
@@ -203,9 +212,9 @@ def _close(participant: str, files: Iterable[str], emitted: set[str], options: S
     if options.bounded:
         return _Closing(spans(names, gap_ms=options.gap_ms, longest_ms=options.longest_ms), [], None, 0)
     emit, keep, due_ms, closed_ms = [], [], [], 0
-    for touching in spans(names, gap_ms=options.gap_ms):
-        over_ms = touching.end_ms + options.gap_ms
-        pieces = [_span(piece) for piece in _cut(list(touching.segments), options.longest_ms)]
+    for touching in _components(names, options.gap_ms, options.longest_ms):
+        over_ms = max(name.last_ms for name in touching) + options.gap_ms
+        pieces = [_span(piece) for piece in _cut(touching, options.longest_ms)]
         is_over = [piece.end_ms + options.gap_ms <= now_ms for piece in pieces]
         emit += [p for p, over in zip(pieces, is_over, strict=True) if over and p.span_id not in emitted]
         if over_ms + options.lateness_ms <= now_ms:
@@ -213,6 +222,6 @@ def _close(participant: str, files: Iterable[str], emitted: set[str], options: S
             continue
         ends_ms = [p.end_ms + options.gap_ms for p, over in zip(pieces, is_over, strict=True) if not over]
         due_ms.append(min(ends_ms, default=over_ms + options.lateness_ms))
-        keep += [name.file for name in touching.segments]
+        keep += [name.file for name in touching]
         keep += [_EMITTED + p.span_id for p, over in zip(pieces, is_over, strict=True) if over]
     return _Closing(emit, keep, min(due_ms, default=None), closed_ms)

@@ -91,7 +91,7 @@ def test_a_place_of_an_unknown_kind_is_refused(people: Path, tmp_path: Path, opt
 def test_the_command_ends_with_a_summary_and_what_to_type_next(people: Path, plain: Path, tmp_path: Path) -> None:
     done = command(*run_args(people, tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    for word in ("DirectRunner (FnApiRunner", "episodes", "steps", "MB/s", "click", f"taskreel verify {tmp_path}/out"):
+    for word in ("DirectRunner (FnApiRunner", "episodes", "steps", "MB/s", "click", f"verify {tmp_path}/out"):
         assert word in done.stdout.replace("\n", "")
     assert shas(tmp_path / "out") == shas(plain)
 

@@ -307,9 +307,11 @@ def check(events, reduction):
         mine = [times[i] for i in range(len(owner)) if owner[i] == number]
         assert (mine[0], mine[-1]) == (action["approach_us"], max(mine))
         assert times[row] == action["approach_us"]
-    begins = [
-        min(i for i in range(len(owner)) if owner[i] == n and kinds[i] in STARTERS) for n in range(actions.num_rows)
-    ]
+    keys = events.column("key").to_pylist()
+    begins = []
+    for number in range(actions.num_rows):
+        mine = [i for i, of in enumerate(owner.tolist()) if of == number and kinds[i] in STARTERS]
+        begins.append(min([i for i in mine if keys[i] not in MODIFIER.keys() | LEVEL] or mine))
     assert begins == sorted(begins)
 
 

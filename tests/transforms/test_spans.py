@@ -39,8 +39,9 @@ def touch(a, b, gap_ms):
 
 
 def pieces_by_pairs(names, gap_ms, longest_ms):
-    pieces = []
-    for group in components_by_pairs(names, gap_ms):
+    alone = [name for name in names if longest_ms is not None and name.last_ms - name.first_ms > longest_ms]
+    pieces = [frozenset([name]) for name in alone]
+    for group in components_by_pairs([name for name in names if name not in alone], gap_ms):
         length = max(n.last_ms for n in group) - min(n.first_ms for n in group)
         if longest_ms is None or length <= longest_ms:
             pieces.append(frozenset(group))
