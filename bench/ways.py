@@ -23,10 +23,11 @@ def floor(source: str, target: str) -> None:
     with ShardWriter(f"{target}/floor.parquet") as writer:
         for path in sorted(Path(source).glob("segments/v1/*/*/*.parquet")):
             table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
-            _write(writer, table.sort_by("seq"))
+            pictures = table.column("picture").drop_null()  # of all screens, in order, in this mix
+            _write(writer, table.drop_columns(["picture"]).sort_by("seq"), [value.as_buffer() for value in pictures])
 
 
-def _write(writer: ShardWriter, events: pa.Table) -> None:
+def _write(writer: ShardWriter, events: pa.Table, contents: list[pa.Buffer]) -> None:
     """One row for each event that begins an action of the mix: presses, first ticks, first letters."""
     kind, time_us = events.column("kind").to_numpy(), events.column("time_us").to_numpy()
     begins = np.isin(kind, [Kind.BUTTON_DOWN, Kind.SCROLL, Kind.KEY_DOWN])
@@ -35,7 +36,6 @@ def _write(writer: ShardWriter, events: pa.Table) -> None:
     acts = rows[first]
     screens = np.flatnonzero(kind == Kind.SCREEN)
     picture = np.searchsorted(screens, acts) - 1
-    contents = [value.as_buffer() for value in events.column("picture").take(pa.array(screens))]
     sizes = np.array([len(content) for content in contents])
     none = np.full(len(acts), -1)
     plain = [field for field in STEP_SCHEMA if field.name not in IMAGE_COLUMNS]

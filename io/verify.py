@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taskreel.io.card import CARD, card
 from taskreel.io.dataset import Dataset
 from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS, STEP_SCHEMA
 from taskreel.io.segments import picture_hash
@@ -37,6 +38,11 @@ def _tables(dataset: Dataset) -> Iterator[str]:
     if published != dataset.version:
         yield f"steps publishes version {published}, episodes is at {dataset.version}; run `taskreel verify --repair`"
         return
+    try:
+        if dataset.store.read(CARD).decode(errors="replace") != card(dataset.store, dataset.commit):
+            yield f"{CARD}: the card is not that of version {dataset.version}; run `taskreel verify --repair`"
+    except FileNotFoundError:
+        yield f"{CARD}: the card is not there; run `taskreel verify --repair`"
     steps = open_table(dataset.store, STEPS)
     listed = set(table_files(steps).values()) if steps is not None else set()
     for file in sorted(listed ^ set(dataset.shards())):

@@ -493,6 +493,12 @@ def test_a_stored_picture_without_a_hash_is_refused():
     assert code_of(*crafted([screen(1, b"picture", picture_hash=None)])) == "pictures"
 
 
+def test_a_position_that_memory_cannot_hold_is_refused_and_not_another_position():
+    name, data = crafted([move(1, x=2**24, y=0)], header={"positions_per_px": 1})
+    with pytest.raises(SegmentError):
+        read_segment(name, data)
+
+
 def test_text_that_is_no_utf8_is_refused():
     letters = pa.StringArray.from_buffers(1, pa.py_buffer(bytes([0, 0, 0, 0, 2, 0, 0, 0])), pa.py_buffer(b"\xff\xfe"))
     for column in ("text", "app", "key"):

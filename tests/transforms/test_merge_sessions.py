@@ -250,6 +250,18 @@ def test_any_events_at_all_are_built_and_the_accounts_balance(tables):
     assert sum(draft.steps.num_rows for draft in built.drafts) == built.account["steps"]
 
 
+@given(acts(max_acts=9), acts(max_acts=9), st.integers(-2000, 2000))
+@settings(max_examples=150, deadline=None)
+def test_an_episode_lasts_from_its_first_step_to_the_end_of_its_last(one, two, apart_ms):
+    two = [row | {"time_us": row["time_us"] + apart_ms * 1000} for row in two]
+    segments = [segment_of(rows, f"{n:012}", device=f"d{n}", recording=f"r{n}") for n, rows in enumerate((one, two))]
+    for draft in build_span(segments, BuildOptions(episodes=EpisodeOptions(max_steps=5))).drafts:
+        steps = draft.steps.to_pylist()
+        if steps:
+            assert draft.episode["start_us"] == min(step["start_us"] for step in steps)
+            assert draft.episode["end_us"] == max(step["start_us"] + step["duration_us"] for step in steps)
+
+
 def account_faults(built, segments):
     account = built.account
     account.add("segments.read", len(segments))
