@@ -414,7 +414,7 @@ def _in_memory_units(events: pa.Table, positions_per_px: int) -> pa.Table:
     units = pa.scalar(POSITION_UNITS_PER_PX // positions_per_px, pa.int32())
     for column in ("x", "y"):
         index = events.schema.get_field_index(column)
-        events = events.set_column(index, EVENT_SCHEMA.field(column), pc.multiply(events.column(column), units))
+        events = events.set_column(index, EVENT_SCHEMA.field(column), pc.multiply_checked(events.column(column), units))
     return events
 
 

@@ -217,7 +217,7 @@ def _draft(episode: Episode, steps: _Steps, actions: pa.Table, merged: Merged, s
         "episode_id": _id(span.participant, "episode", *identity),
         "kind": episode.kind,
         "session_id": session_id,
-        "start_us": head["start_us"],
+        "start_us": pc.min(acts.column("start_us")).as_py(),
         "end_us": int(pc.max(acts.column("end_us")).as_py()),
         "description": episode.task.description if episode.task else None,
         "outcome": episode.task.outcome if episode.task else None,
@@ -386,8 +386,8 @@ class _BuildDoFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._admission = Admission(Consents(self._store), self._read.as_of_us)
 
-    def process(self, spans: list[tuple[str, list[str]]]) -> Iterator[Any]:
-        names = [[SegmentName.from_file(participant, file) for file in files] for participant, files in spans]
+    def process(self, batch: list[tuple[str, list[str]]]) -> Iterator[Any]:
+        names = [[SegmentName.from_file(participant, file) for file in files] for participant, files in batch]
         order = [name for span in names for name in span]
         fetched = prefetched(
             order,

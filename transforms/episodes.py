@@ -61,6 +61,7 @@ def cut_episodes(start_us: np.ndarray, end_us: np.ndarray, tasks: list[Task], op
     actions = len(start_us)
     if not actions:
         return []
+    start_us = np.maximum.accumulate(start_us)  # two devices: an action may begin before the one it follows
     task = _task_of(start_us, tasks)
     idle_us = np.concatenate([[0], start_us[1:] - np.maximum.accumulate(end_us)[:-1]])
     is_idle = (idle_us > options.idle_gap_s * SECOND_US) & (task < 0)
