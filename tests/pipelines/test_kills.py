@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from inputs import BEN, ROOT, assert_good, copy_of, files, run, run_args, shas, taskreel
 
+from taskreel.io import dataset as datasets
+from taskreel.io.card import CARD
 from taskreel.io.stores import LocalStore
 from taskreel.io.tables import commit_of, published_version
+from taskreel.io.verify import faults
 from taskreel.pipelines import summary
 
 EXPECTED_NAMES = re.compile(
@@ -73,6 +76,11 @@ def _state(output: Path) -> str:
     return f"version {commit.version}" + ("" if is_published else ", not published")
 
 
+def _faults_but_the_card(output: Path) -> list[str]:
+    """The card is replaced last: a kill just before leaves the old one until the next run or `verify --repair`."""
+    return [fault for fault in faults(datasets.open(str(output))) if not fault.startswith(CARD)]
+
+
 def _assert_survives_kills(people: Path, plain: Path, folder: Path, kills: int, seed: int) -> None:
     """Kill runs onto new outputs and onto an older dataset in turn, half of the time where most is written."""
     dice = random.Random(seed)
@@ -93,10 +101,10 @@ def _assert_survives_kills(people: Path, plain: Path, folder: Path, kills: int, 
         if number % 2:
             assert shas(output, 0) == before, history
             if state == "version 0":
-                assert_good(output)
+                assert _faults_but_the_card(output) == [], history
         if state == f"version {number % 2}":
             assert shas(output) == shas(plain), history
-            assert_good(output)
+            assert _faults_but_the_card(output) == [], history
         run(people, output)
         assert shas(output) == shas(plain), history
         assert_good(output)

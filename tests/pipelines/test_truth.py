@@ -49,9 +49,7 @@ def test_a_cohort_comes_out_as_it_was_acted(tmp_path: Path, seed: int, screens: 
     assert [{n: s[n] for n in names} for s in sorted(steps, **key)] == [
         {n: a[n] for n in names} for a in sorted(acted, **key)
     ]
-    seen = [
-        (s["image_hash"], a["picture_hash"]) for s, a in zip(sorted(steps, **key), sorted(acted, **key), strict=True)
-    ]
+    pairs = zip(sorted(steps, **key), sorted(acted, **key), strict=True)
     assert all(step["image_hash"] == act["picture_hash"] for step, act in pairs)
 
 
