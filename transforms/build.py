@@ -403,6 +403,9 @@ class _BuildDoFn(beam.DoFn):
                 read_bytes += 0 if data.exception() else len(data.result())
             yield from self._span(admitted, read_bytes)
 
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
     def _without_bridges(self, segments: list[Segment]) -> list[list[Segment]]:
         """The spans of what was admitted: segments that only a dead one held together come out apart."""
         by_name = {segment.name: segment for segment in segments}

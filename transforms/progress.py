@@ -33,8 +33,13 @@ class Progress:
         for name, count in counts.items():
             Metrics.counter(NAMESPACE, name).inc(count)
         self._totals.update(counts)
-        if self._file and time.monotonic() - self._written_s > _WRITE_EVERY_S:
-            self._written_s = time.monotonic()
+        if time.monotonic() - self._written_s > _WRITE_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the totals now; at the end of a bundle."""
+        self._written_s = time.monotonic()
+        if self._file:
             with contextlib.suppress(OSError):
                 self._file.write_text(json.dumps(self._totals))
 

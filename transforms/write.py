@@ -72,6 +72,9 @@ class _WriteDoFn(beam.DoFn):
         self._progress.add(shards=1)
         yield encode_rows(shard.episode_rows(split, name, size_bytes))
 
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
 
 class Shard:
     """The episodes of one shard, in the order of its rows: participant, time, id."""
