@@ -93,11 +93,6 @@ SEGMENT_SCHEMA = EVENT_SCHEMA.append(pa.field("picture", pa.binary()))
 """What a capture client hands over: events, and the encoded pictures (WebP, PNG, JPEG) of screen events."""
 
 
-def empty_events() -> pa.Table:
-    """An event table with no rows."""
-    return EVENT_SCHEMA.empty_table()
-
-
 def event_table(columns: dict[str, object], *, schema: pa.Schema = SEGMENT_SCHEMA) -> pa.Table:
     """A table of `schema` from some of its columns; what is not named is null (`flags`: 0).
 

@@ -8,6 +8,7 @@ is repaired by the next run, or by `taskreel verify --repair`, which call `publi
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -190,11 +191,8 @@ def _write_episodes(store: Store, rows: pa.Table) -> Iterator[File]:
         sink = pa.BufferOutputStream()
         pq.write_table(part, sink, compression="zstd", store_schema=False, write_page_checksum=True)
         data = sink.getvalue().to_pybytes()
-        with store.staged() as staged:
-            with open(staged.path, "wb") as file:
-                file.write(data)
-            path = f"part-{number:05d}-{staged.sha256()[:12]}.parquet"
-            staged.publish(f"{EPISODES}/{path}")
+        path = f"part-{number:05d}-{hashlib.sha256(data).hexdigest()[:12]}.parquet"
+        store.create(f"{EPISODES}/{path}", data)
         yield File(path, part.num_rows, len(data))
 
 

@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from taskreel.io.names import SegmentName, SegmentNameError
 from taskreel.io.stores import LocalStore, Store, open_store
-from taskreel.io.tables import commit_of, current_version, open_table, publish_steps
+from taskreel.io.tables import Commit, commit_of, current_version, open_table, publish_steps
 from taskreel.pipelines.episodes import Launch, episodes_pipeline, selection
 from taskreel.pipelines.options import RunOptions, RunPlaces
 from taskreel.pipelines.runners import resolve_runner
@@ -62,12 +62,11 @@ def launch(
 ) -> Outcome:
     """Run the pipeline to its end. Raises `LaunchError` for what can be known before, `LostRaceError` after."""
     output = open_store(places.output)
+    pipeline_options = _pipeline_options(beam_args)
     check_input(places)
     check_output(output)
-    if current_version(output) is not None:
-        publish_steps(output)  # repairs what a killed run left between its two commits
-    pipeline_options = _pipeline_options(beam_args)
     runner, runner_name = resolve_runner(pipeline_options)
+    publish_steps(output)  # repairs what a killed run left between its two commits
     run_id = run_id or uuid.uuid4().hex
     began_s = time.monotonic()
     with _progress(on_progress) as folder:
@@ -84,16 +83,13 @@ def _outcome(output: Store, run_id: str, runner: str, wall_s: float) -> Outcome:
         raise LostRaceError(
             f"{output.url}: another run has committed since this one began; nothing was changed. Run again"
         )
-    commit = commit_of(output)
-    if commit is None or commit.metadata.get("run_id") != run_id:
-        commit = next((c for c in _commits(output) if c.metadata.get("run_id") == run_id), commit)
-    assert commit is not None
+    commit = next(commit for commit in _commits(output) if commit.metadata.get("run_id") == run_id)
     return Outcome(commit.version, run_id, runner, wall_s, commit.metadata)
 
 
-def _commits(output: Store) -> Iterator[Any]:
-    version = current_version(output) or 0
-    for number in range(version, -1, -1):
+def _commits(output: Store) -> Iterator[Commit]:
+    """The newest first: the run's own, unless another was committed right after it."""
+    for number in range(current_version(output) or 0, -1, -1):
         commit = commit_of(output, number)
         if commit is not None:
             yield commit
@@ -112,14 +108,11 @@ def check_input(places: RunPlaces) -> None:
 def _check_input(places: RunPlaces, chosen: Selection, store: Store) -> None:
     if isinstance(store, LocalStore) and not store.root.is_dir():
         raise LaunchError(f"--input {places.input}: there is no folder {store.root}")
-    try:
-        for day in chosen.days(store):
-            for entry in chosen.entries(store, day):
-                with contextlib.suppress(SegmentNameError):
-                    SegmentName.parse(entry.name)
-                    return
-    except FileNotFoundError as error:
-        raise LaunchError(f"--input {places.input}: {error}") from error
+    for day in chosen.days(store):
+        for entry in chosen.entries(store, day):
+            with contextlib.suppress(SegmentNameError):
+                SegmentName.parse(entry.name)
+                return
     raise LaunchError(
         f"--input {places.input}: no segments found (looked for {store.url_of('segments/v1/day=…/participant=…/')}"
         f"{' within the limits given' if chosen != type(chosen)(chosen.root) else ''})"

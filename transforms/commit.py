@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from taskreel.io.stores import Store, open_store
 from taskreel.io.tables import ConflictError, commit_episodes, publish_steps
 from taskreel.transforms.accounts import Account
 from taskreel.transforms.dead import Dead, dead_letters
+from taskreel.transforms.write import decode_rows
 
 ROWS, ACCOUNT, DEAD, START = "rows", "account", "dead", "start"
 DEAD_LETTER_FOLDER = "dead-letter"
@@ -69,8 +71,6 @@ def commit(store: Store, parts: dict[str, list[bytes]], options: CommitOptions) 
 
     Safe to repeat and to run at once. Raises `ConflictError` if another run has committed since `base_version`.
     """
-    from taskreel.transforms.write import decode_rows
-
     batches = [decode_rows(data) for data in parts[ROWS]]
     rows = pa.Table.from_batches(batches, schema=EPISODE_SCHEMA).sort_by(
         [("participant", "ascending"), ("start_us", "ascending"), ("episode_id", "ascending")]
@@ -96,9 +96,6 @@ def _write_dead_letters(store: Store, lines: list[str]) -> str | None:
     if not lines:
         return None
     data = dead_letters(lines)
-    with store.staged() as staged:
-        with open(staged.path, "wb") as file:
-            file.write(data)
-        name = f"{DEAD_LETTER_FOLDER}/{staged.sha256()[:12]}.jsonl"
-        staged.publish(name)
+    name = f"{DEAD_LETTER_FOLDER}/{hashlib.sha256(data).hexdigest()[:12]}.jsonl"
+    store.create(name, data)
     return name
