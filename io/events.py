@@ -54,6 +54,8 @@ class Flag(IntFlag):
     """State repeated at the start of a segment, so that it can be read alone; nothing happened."""
     UNKNOWN_LAYOUT = 1 << 6
     """The text was inferred from a bare key code with an assumed layout."""
+    INFERRED = 1 << 7
+    """No button was pressed: it is what a compositor would have made of a touch."""
 
 
 EVENT_SCHEMA = pa.schema(
@@ -76,6 +78,8 @@ EVENT_SCHEMA = pa.schema(
         pa.field("picture_dhash", pa.int64()),
         pa.field("picture_width_px", pa.int32()),
         pa.field("picture_height_px", pa.int32()),
+        pa.field("picture_change_ppm", pa.int32()),
+        pa.field("fingers", pa.int8()),
     ]
 )
 """The columns of an event without its picture.
@@ -87,6 +91,8 @@ EVENT_SCHEMA = pa.schema(
 - `app`, `title`, `url`: of the window that took focus. On markers, `text` is the description, `key` the outcome.
 - `picture_hash`: the first 32 hex digits of the picture's sha256. A screen event without picture bytes shows the
   picture with the same hash in the same segment. `picture_dhash`: a 64-bit difference hash, for likeness.
+- `picture_change_ppm`: how much of the screen had visibly changed since the screen event before it, in pixels a
+  million, as measured where the pixels were; null where it was not. `fingers`: on a touchpad at a button's press.
 """
 
 SEGMENT_SCHEMA = EVENT_SCHEMA.append(pa.field("picture", pa.binary()))

@@ -16,6 +16,8 @@ FORMAT_VERSION = "1.0"
 SPLITS = ("train", "validation", "test")
 
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+PATH = pa.list_(pa.struct([pa.field("us", pa.int64()), pa.field("x", pa.float64()), pa.field("y", pa.float64())]))
+"""The places of a pointer's way; `us` counts from the action's start."""
 REDACTION = pa.struct([pa.field("start", pa.int32()), pa.field("end", pa.int32()), pa.field("kind", pa.string())])
 
 STEP_SCHEMA = pa.schema(

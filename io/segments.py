@@ -28,7 +28,7 @@ from taskreel.io.events import EVENT_SCHEMA, POSITION_UNITS_PER_PX, SEGMENT_SCHE
 from taskreel.io.names import SHA_DIGITS, SegmentName, SegmentNameError, ceil_ms, floor_ms
 
 FORMAT_MAJOR = 1
-FORMAT_MINOR = 0
+FORMAT_MINOR = 1
 HEADER_KEY = b"taskreel"
 PICTURE_HASH_DIGITS = 32
 POSITIONS_PER_PX = (1, POSITION_UNITS_PER_PX)
@@ -39,6 +39,8 @@ READ_SCHEMA = EVENT_SCHEMA.append(pa.field("picture_bytes", pa.int32())).append(
 """What `read_segment` gives: events, and where the bytes of each picture lie in the file."""
 
 _DELTA_COLUMNS = ("seq", "time_us", "x", "y", "picture_dhash")
+_RARE_COLUMNS = ("picture_change_ppm", "fingers")
+"""Left out of a file in which they are all null."""
 _ZSTD_COLUMNS = ("text", "title", "url")
 """What gains by compression. The other columns are encoded well already: zstd saves 0.1 % of a segment on them, and
 takes 0.6 of 1.25 ms of its decoding (bench/results)."""
@@ -228,16 +230,18 @@ def _stored(events: pa.Table, positions_per_px: int) -> pa.Table:
             raise ValueError(f"column {column} has finer positions than positions_per_px={positions_per_px}")
         events = events.set_column(events.schema.get_field_index(column), EVENT_SCHEMA.field(column), coarse)
     sizes = pc.binary_length(events.column("picture"))
-    return events.append_column(STORED_SCHEMA.field("picture_bytes"), sizes).select(STORED_SCHEMA.names)
+    unused = [name for name in _RARE_COLUMNS if events.column(name).null_count == events.num_rows]
+    stored = events.append_column(STORED_SCHEMA.field("picture_bytes"), sizes)
+    return stored.select([name for name in STORED_SCHEMA.names if name not in unused])
 
 
 def _write_parquet(header: SegmentHeader, stored: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    others = [name for name in STORED_SCHEMA.names if name != "picture"]
+    others = [name for name in stored.schema.names if name != "picture"]
     plain_text = [name for name in others if name not in _DELTA_COLUMNS]
     writer = pq.ParquetWriter(
         sink,
-        STORED_SCHEMA,
+        stored.schema,
         use_dictionary=plain_text,
         column_encoding=dict.fromkeys(_DELTA_COLUMNS, "DELTA_BINARY_PACKED") | {"picture": "PLAIN"},
         compression={name: "zstd" if name in _ZSTD_COLUMNS else "none" for name in STORED_SCHEMA.names},
