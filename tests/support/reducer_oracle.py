@@ -44,7 +44,6 @@ INPUT = {
 MARKS = (Kind.MARK_START, Kind.MARK_END)
 
 EVENT_FLAGS = {
-    Flag.ESTIMATED: ActionFlag.ESTIMATED_POSITION,
     Flag.SYNTHETIC: ActionFlag.SYNTHETIC,
     Flag.RECORDER_CONTROL: ActionFlag.RECORDER_CONTROL,
     Flag.IME: ActionFlag.IME,
@@ -126,10 +125,6 @@ class Act:
     approach: list[int] = field(default_factory=list)
     start_us: int | None = None
     events: list[int] = field(default_factory=list)
-
-    @property
-    def presses(self) -> list[Press]:
-        return list(dict.fromkeys(s.press for s in self.starters if s.press is not None))
 
 
 def reduce_by_hand(rows: list[Row], options: ActionOptions | None = None) -> tuple[list[Row], list[int]]:
@@ -345,7 +340,7 @@ class Device:
         by_option = any(key in OPTION for key in self.held[i])
         if by_option and "ctrl" not in held and "meta" not in held and not text.isascii():
             return "typing"
-        if "ctrl" in held and "alt" in held and "meta" not in held and is_printable(text) and text != name:
+        if "ctrl" in held and "alt" in held and "meta" not in held and self.makes_a_letter(name, text):
             return "typing"
         third_level = any(key in THIRD_LEVEL for key in self.held[i])
         if not third_level and any(family in held for family in ("ctrl", "alt", "meta")):
@@ -354,6 +349,10 @@ class Device:
             return "press"
         types = is_printable(text) or name in ("space", "backspace") or composes(name)
         return "typing" if types else "press"
+
+    def makes_a_letter(self, name: str, text: str) -> bool:
+        """Whether Ctrl and Alt made something of a key that it does not say by itself."""
+        return is_printable(text) and text != " " and text.lower() != name.lower()
 
     # ------------------------------------------------------------------------------------------- 3. what joins
 
@@ -514,7 +513,12 @@ class Device:
         waits: dict[Act, Act] = {}
         for i in self.distinct_screens():
             begun = [act for act in self.acts if owned[act][0] < i]
-            if not begun or not self.came_by_itself(i) or any(owned[act][-1] > i for act in begun):
+            if (
+                not begun
+                or len(begun) == len(self.acts)
+                or not self.came_by_itself(i)
+                or any(owned[act][-1] > i for act in begun)
+            ):
                 continue
             after = max(begun, key=lambda act: owned[act][0])
             ended = max(owned[act][-1] for act in begun)
@@ -560,19 +564,20 @@ class Device:
         timed = [i for i in act.events if i not in act.approach]
         seqs = [self.events[i]["seq"] for i in timed if self.events[i]["recording"] == head["recording"]]
         start_us = self.us(timed[0]) if act.start_us is None else act.start_us
-        first = act.events[0]
+        approach_us = min(start_us, self.us(act.events[0]))
+        earlier = [i for i in range(len(self.events)) if self.us(i) < approach_us]
         window = self.window[act.at] or {}
         row = {
             "start_us": start_us,
             "end_us": self.us(timed[-1]),
-            "approach_us": min(start_us, self.us(first)),
+            "approach_us": approach_us,
             "recording": head["recording"],
             "device": head["device"],
             "segment": head["segment"],
             "first_seq": min(seqs),
             "last_seq": max(seqs),
             "modifiers": "+".join(self.held_with(act)) or None,
-            **px("cursor_", self.place[first - 1] if first else None),
+            **px("cursor_", self.place[earlier[-1]] if earlier else None),
             **{name: window.get(name) for name in ("app", "title", "url")},
             **dict.fromkeys(("x", "y", "to_x", "to_y", "path", "button", "clicks", "wheel_x_ticks", "wheel_y_ticks")),
             **dict.fromkeys(("text", "keys", "count")),
@@ -692,19 +697,28 @@ class Device:
             for flag, bit in EVENT_FLAGS.items():
                 if self.events[i]["flags"] & flag:
                     bits |= bit
-        if any(press.up is None for press in act.presses) or self.holds_unpaired(act):
+            if self.events[i]["flags"] & Flag.ESTIMATED:
+                is_key = self.events[i]["kind"] in (Kind.KEY_DOWN, Kind.KEY_UP)
+                bits |= ActionFlag.ESTIMATED_COUNT if is_key else ActionFlag.ESTIMATED_POSITION
+        if self.lacks_a_release(act) or self.holds_unpaired(act):
             bits |= ActionFlag.UNPAIRED
         if act.kind in ("press", "hotkey") and self.count(act)[1]:
             bits |= ActionFlag.ESTIMATED_COUNT
         return int(bits)
 
+    def lacks_a_release(self, act: Act) -> bool:
+        """Whether a press of the action has none; for typing, the release would belong to the press's last down."""
+        return any(s.press.up is None and s.at == self.last_starter(s.press).at for s in act.starters if s.press)
+
+    def last_starter(self, press: Press) -> Starter:
+        return [starter for starter in self.starters if starter.press is press][-1]
+
     def holds_unpaired(self, act: Act) -> bool:
-        """Whether of a modifier that counts as held, a key has no release."""
+        """Whether a key of a modifier counts as held that has no release."""
         for name in self.held[act.at]:
-            if FAMILY.get(name) in self.held_with(act):
-                downs = [i for i, press in self.press_at.items() if i <= act.at and press.what == ("key", name)]
-                if self.press_at[max(downs)].up is None:
-                    return True
+            downs = [i for i, press in self.press_at.items() if i <= act.at and press.what == ("key", name)]
+            if is_modifier(name) and self.press_at[max(downs)].up is None:
+                return True
         return False
 
 
