@@ -54,9 +54,9 @@ def _held_keys(
     """
     presses = starters.keys
     is_held = ~stream.keys.is_plain[presses.which] & (owner[presses.down] < 0)
-    again = is_held[presses.repeat_press]
+    again = is_held[presses.leader]
     downs = np.concatenate([presses.down[is_held], presses.repeat[again]])
-    which = np.concatenate([presses.which[is_held], presses.which[presses.repeat_press[again]]])
+    which = np.concatenate([presses.which[is_held], presses.which[presses.leader[again]]])
     paired = is_held & presses.is_paired
     ups = presses.up[paired]
     release = _next_of_same(downs, which, ups, presses.which[paired], stream.rows)
