@@ -34,8 +34,9 @@ def put_ticks(stream: Stream, board: Board) -> np.ndarray:
     return rows
 
 
-def squared_px(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    """Squared distances in units: floats, which hold whole numbers exactly up to the largest threshold."""
+def squared_distance(x: np.ndarray, y: np.ndarray, to_x: np.ndarray, to_y: np.ndarray) -> np.ndarray:
+    """Squared distances, all in units: floats, which hold whole numbers exactly up to the largest threshold."""
+    dx, dy = np.subtract(to_x, x, dtype=np.float64), np.subtract(to_y, y, dtype=np.float64)
     return dx * dx + dy * dy
 
 
@@ -67,11 +68,11 @@ def _goes_far(stream: Stream, presses: Presses, rules: ActionOptions) -> np.ndar
     """Whether the pointer was ever `drag_px` or more away from a paired press, up to and with its release."""
     far2 = (rules.drag_px * POSITION_UNITS_PER_PX) ** 2
     x, y, known = stream.place(presses.down)
-    to_x, to_y, _ = stream.place_in_any_order(np.maximum(presses.up, 0))
-    is_far = squared_px(to_x - x, to_y - y) >= far2
+    to_x, to_y, _ = stream.place(np.maximum(presses.up, 0))
+    is_far = squared_distance(x, y, to_x, to_y) >= far2
     crossed = np.flatnonzero(presses.up > presses.down + 1)
     press, row = expanded(presses.down[crossed] + 1, presses.up[crossed])
-    to_x, to_y, _ = stream.place_in_any_order(row)
+    to_x, to_y, _ = stream.place(row)
     mine = crossed[press]
-    is_far[mine[squared_px(to_x - x[mine], to_y - y[mine]) >= far2]] = True
+    is_far[mine[squared_distance(x[mine], y[mine], to_x, to_y) >= far2]] = True
     return is_far & known & presses.is_paired

@@ -6,7 +6,7 @@ import numpy as np
 
 from taskreel.io.events import POSITION_UNITS_PER_PX
 from taskreel.transforms.actions.acts import Act, is_one_of
-from taskreel.transforms.actions.buttons import squared_px
+from taskreel.transforms.actions.buttons import squared_distance
 from taskreel.transforms.actions.keyboard import ANY_MODIFIER
 from taskreel.transforms.actions.ranges import expanded
 from taskreel.transforms.actions.rules import ActionOptions
@@ -49,7 +49,7 @@ def _only_clicks_at_one_place(
     one, two = row[pair - 1], row[pair]
     x, y, known = stream.place(one)
     to_x, to_y, _ = stream.place(two)
-    is_near = (squared_px(to_x - x, to_y - y) <= (rules.multi_click_px * POSITION_UNITS_PER_PX) ** 2) | ~known
+    is_near = (squared_distance(x, y, to_x, to_y) <= (rules.multi_click_px * POSITION_UNITS_PER_PX) ** 2) | ~known
     code = stream.numbers("code")
     joins[pair] = is_near & (act[pair - 1] == Act.CLICK) & (code[one] == code[two])
 

@@ -69,16 +69,27 @@ def _any_between(down: np.ndarray, up: np.ndarray, *sorted_rows: np.ndarray) -> 
     return found
 
 
+_PURPOSE = np.array([Act.PRESS, Act.TYPE, Act.TYPE, Act.TYPE, Act.PRESS, Act.PRESS], np.int8)
+"""What a key is for by itself: by its kind (see below), without and with a printable text."""
+
+
+def _kinds_of_keys(keys: Keys) -> np.ndarray:
+    """Per name: 0 for a key that types if its text says so, 1 for one that always does, 2 for one that never does."""
+    never = keys.are(lambda name: name in _NEVER_TEXT)
+    return np.where(never, np.int8(2), typed_keys(keys).astype(np.int8))
+
+
+def typed_keys(keys: Keys) -> np.ndarray:
+    """Per name, whether the key types whatever its text is."""
+    return keys.are(lambda name: name in _TYPED_KEYS or name.startswith("dead_"))
+
+
 def _purpose(stream: Stream, presses: Presses) -> np.ndarray:
     """What each press is for, if its key is plain: typing, a hotkey or a press."""
     keys = stream.keys
     text = keys.text[presses.down]
-    is_typed = keys.are(lambda name: name in _TYPED_KEYS or name.startswith("dead_"))
-    never = keys.are(lambda name: name in _NEVER_TEXT)
-    by_name = np.where(never, np.int8(2), is_typed.astype(np.int8))
-    types = printable_texts(keys)[text] | (by_name[presses.which] == 1)
-    types &= by_name[presses.which] != 2
-    act = np.where(types, np.int8(Act.TYPE), np.int8(Act.PRESS))
+    printed = printable_texts(keys)[text]
+    act = _PURPOSE[2 * _kinds_of_keys(keys)[presses.which] + printed]
     held = keys.held(presses.down)
     commanded = np.flatnonzero(held & (CTRL | ALT | META))
     if len(commanded):

@@ -78,32 +78,21 @@ class Stream:
         return Keys(self)
 
     @cached_property
-    def _placed(self) -> np.ndarray | None:
-        """The rows at which the pointer's place is told; None for all."""
+    def _last_placed(self) -> np.ndarray | None:
+        """Per row, the last one at or before at which the pointer's place is told, or -1; None if it is at all rows."""
         x, y = self.events.column("x"), self.events.column("y")
         if not x.null_count and not y.null_count:
             return None
-        return np.flatnonzero(pc.and_(x.is_valid(), y.is_valid()).to_numpy())
+        is_told = pc.and_(x.is_valid(), y.is_valid()).to_numpy()
+        return np.maximum.accumulate(np.where(is_told, np.arange(self.rows, dtype=np.int32), np.int32(-1)))
 
     def place(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """x, y (whole numbers of 1/256 px, float64) as last told at or before sorted rows, and whether they were."""
+        """x, y (int32, 1/256 px) as last told at or before some rows, and whether they were; else anything."""
         known = np.ones(len(rows), bool)
-        if self._placed is not None:
-            index = last_at_or_before(self._placed, rows)
-            known = index >= 0
-            rows = np.append(self._placed, 0)[index]
-        x, y = (self.numbers(axis)[rows].astype(np.float64) for axis in ("x", "y"))
-        return x, y, known
-
-    def place_in_any_order(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`place` for rows that are not sorted."""
-        if self._placed is None or (rows[1:] >= rows[:-1]).all():
-            return self.place(rows)
-        order = np.argsort(rows, kind="stable")
-        back = np.empty(len(rows), np.int64)
-        back[order] = np.arange(len(rows))
-        x, y, known = self.place(rows[order])
-        return x[back], y[back], known[back]
+        if self._last_placed is not None:
+            rows = self._last_placed[rows]
+            known = rows >= 0
+        return self.numbers("x")[rows], self.numbers("y")[rows], known
 
     @cached_property
     def focus_changes(self) -> np.ndarray:
@@ -132,20 +121,18 @@ class Stream:
 class Keys:
     """The keys of a stream. Arrays have the shape (rows,), and mean nothing at rows of other events.
 
-    `name` indexes `names`, `text` indexes `texts`, of which the last is none at all.
+    `name` indexes `names`, `text` indexes `texts`; no text is an empty one.
     """
 
     def __init__(self, stream: Stream) -> None:
         self.rows = stream.of_kind(Kind.KEY_DOWN, Kind.KEY_UP)
         self.is_down = stream.kind == Kind.KEY_DOWN
-        self.name, self.names = _indices(_names(stream.events, self.rows))
-        self.text, self.texts = _indices(stream.events.column("text") if len(self.rows) else pa.nulls(0, pa.string()))
+        self.name, self.names = _key_names(stream.events, self.rows)
+        self.text, self.texts = _numbered(stream.events.column("text"), self.rows)
         self.bit = np.array([_bits(name) for name in self.names], np.uint8)
         """Per name, its bits in a mask of held keys; 0 for keys that are none of those."""
         self.is_modifier = self.are(lambda name: name in _MODIFIER_OF_KEY)
         self.is_plain = ~self.is_modifier & ~self.are(lambda name: name in _LEVEL_SHIFTS)
-        self._turns = self.rows[(self.bit != 0)[self.of_keys(self.name)]] if self.bit.any() else self.rows[:0]
-        self._masks = self._masks_after_turns()
 
     def of_keys(self, values: np.ndarray) -> np.ndarray:
         """Of an array of shape (rows,), what is at the rows of keys."""
@@ -156,20 +143,23 @@ class Keys:
         return np.array([true_of(name) for name in self.names], bool)
 
     def held(self, rows: np.ndarray) -> np.ndarray:
-        """The mask of the keys that are held at each of some sorted rows, uint8: the last event of each is a down."""
-        if len(self._turns) > len(rows):
-            return self._masks[np.searchsorted(self._turns, rows, side="right")]
-        return _repeated(self._masks, self._turns, rows)
+        """The mask of the keys that are held at each of some rows, uint8: the last event of each is a down."""
+        return np.zeros(len(rows), np.uint8) if self._mask is None else self._mask[rows]
 
-    def _masks_after_turns(self) -> np.ndarray:
-        """The mask before all turns (events of keys that are in masks), and after each."""
-        name, is_down = self.name[self._turns], self.is_down[self._turns]
-        masks = np.zeros(len(name) + 1, np.uint8)
+    @cached_property
+    def _mask(self) -> np.ndarray | None:
+        """The mask of the keys that are held at each row; None if none ever is."""
+        if not self.bit.any():
+            return None
+        turns = self.rows[(self.bit != 0)[self.of_keys(self.name)]]
+        name, is_down = self.name[turns], self.is_down[turns]
+        masks = np.zeros(len(name) + 1, np.uint8)  # before all turns, and after each
         for number in np.unique(name):
             own = np.flatnonzero(name == number)
             is_held = np.append(is_down[own], False)[last_at_or_before(own, np.arange(len(name)))]
             masks[1:] |= np.where(is_held, self.bit[number], np.uint8(0))
-        return masks
+        edges = np.concatenate([[0], turns, [len(self.is_down)]])
+        return np.repeat(masks, np.diff(edges))
 
 
 def _bits(name: str) -> int:
@@ -178,28 +168,45 @@ def _bits(name: str) -> int:
     return bits | OPTION if name.startswith("option") and modifier else bits
 
 
-def _names(events: pa.Table, rows: np.ndarray) -> pa.DictionaryArray:
+def _key_names(events: pa.Table, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """The names of keys; one without is called by its code."""
+    number, names = _numbered(events.column("key"), rows)
+    if "" not in names or not (number[rows] == names.index("")).any():
+        return number, names
+    keys = events.select(["key", "code"]).take(pa.array(rows)).combine_chunks()
+    named = [row["key"] or f"key{row['code'] or 0}" for row in keys.to_pylist()]
+    names = sorted(set(named))
+    place = {name: index for index, name in enumerate(names)}
+    number = np.zeros(events.num_rows, np.int64)
+    number[rows] = [place[name] for name in named]
+    return number, names
+
+
+def _numbered(values: pa.ChunkedArray, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Strings as numbers in as few bytes as hold them, and what the numbers mean; null is as empty.
+
+    `rows`: where it counts; if this is nowhere, there is nothing to do.
+    """
     if not len(rows):
-        return pa.nulls(0, pa.string())
-    words = dictionary(events.column("key"))
-    named = words.null_count == len(words) - len(rows) and "" not in words.dictionary.to_pylist()
-    if named and words.is_valid().to_numpy(zero_copy_only=False)[rows].all():
-        return words
-    names = words.cast(pa.string())
-    codes = pc.fill_null(events.column("code"), 0).combine_chunks().cast(pa.string())
-    by_code = pc.binary_join_element_wise("key", codes, "")
-    is_named = pc.fill_null(pc.not_equal(names, ""), False)
-    return pc.if_else(is_named, names, by_code)
+        return np.zeros(len(values), np.uint8), []
+    words = values.combine_chunks()
+    if not isinstance(words, pa.DictionaryArray):
+        words = words.dictionary_encode(null_encoding="encode")
+    texts = [text or "" for text in words.dictionary.to_pylist()]
+    number = words.indices
+    if number.null_count:
+        number = pc.fill_null(number.cast(pa.int32()), len(texts))
+        texts.append("")
+    small = np.uint8 if len(texts) <= 1 << 8 else np.uint16 if len(texts) <= 1 << 16 else np.int64
+    return _without_twins(number.to_numpy().astype(small), texts)
 
 
-def _indices(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Strings as numbers in as few bytes as hold them, and what the numbers mean; the last is for null, and empty."""
-    words = dictionary(values)
-    none = len(words.dictionary)
-    small = pa.uint8() if none < 1 << 8 else pa.uint16() if none < 1 << 16 else pa.int64()
-    indices = pc.fill_null(words.indices.cast(small), pa.scalar(none, small))
-    return indices.to_numpy(zero_copy_only=False), [*words.dictionary.to_pylist(), ""]
+def _without_twins(number: np.ndarray, texts: list[str]) -> tuple[np.ndarray, list[str]]:
+    """The same with each text once: null and empty are two words and one text."""
+    if texts.count("") < 2:
+        return number, texts
+    first = np.array([texts.index(text) for text in texts], number.dtype)
+    return first[number], texts
 
 
 def dictionary(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 from taskreel.io.schemas import PATH
 from taskreel.transforms.actions.acts import Act, is_one_of
-from taskreel.transforms.actions.keyboard import ANY_MODIFIER, printable_texts
+from taskreel.transforms.actions.keyboard import ANY_MODIFIER, printable_texts, typed_keys
 from taskreel.transforms.actions.moves import POINTED
 from taskreel.transforms.actions.parts import Parts
 from taskreel.transforms.actions.paths import simplified
@@ -56,6 +56,15 @@ _NAME_OF_ACT = {
 }
 _NUMBER = {name: number for number, name in enumerate(_NAMES)}
 _NUMBER_OF_ACT = np.array([_NUMBER[_NAME_OF_ACT[act]] for act in Act], np.int32)
+_NUMBER_OF_CLICK = np.array(
+    [
+        [_NUMBER[name] for name in ("click", "click", "middleClick", "rightClick")],
+        [_NUMBER["doubleClick"]] * 4,
+        [_NUMBER["tripleClick"]] * 4,
+    ],
+    np.int32,
+)
+"""By how many presses, from 1, and the button's code."""
 _BUTTON_NAMES = {1: "left", 2: "middle", 3: "right"}
 _LARGEST_COUNT = np.iinfo(np.int32).max
 _FLAG_OF_EVENT = {
@@ -84,6 +93,8 @@ class Table:
         self.rank = rank[: len(self.first)]
         self.act = starters.act[self.last]
         self.head = starters.row[self.first]
+        self.size = (self.last - self.first + 1).astype(np.int32)
+        self.code = stream.numbers("code")[self.head]
 
     def build(self) -> pa.Table:
         """All columns (`ACTION_SCHEMA`)."""
@@ -121,18 +132,13 @@ class Table:
     # ------------------------------------------------------------------------------------------------ when
 
     def _names(self) -> pa.DictionaryArray:
-        names = _NUMBER_OF_ACT[self.parts.act]
         own = _NUMBER_OF_ACT[self.act]
-        click = np.flatnonzero(self.act == Act.CLICK)
-        size = self.last[click] - self.first[click] + 1
-        single = click[size == 1]
-        code = self.stream.numbers("code")[self.head[single]]
-        own[click] = np.where(size == 2, _NUMBER["doubleClick"], _NUMBER["tripleClick"])
-        own[single] = _NUMBER["click"]
-        own[single[code == 2]] = _NUMBER["middleClick"]
-        own[single[code == 3]] = _NUMBER["rightClick"]
+        if (click := self.act == Act.CLICK).any():
+            by_code = np.where((self.code == 2) | (self.code == 3), self.code, 1)
+            own = np.where(click, _NUMBER_OF_CLICK[np.minimum(self.size, 3) - 1, by_code], own)
         scroll = np.flatnonzero(self.act == Act.SCROLL)
         own[scroll[self.stream.numbers("wheel_y")[self.head[scroll]] == 0]] = _NUMBER["hscroll"]
+        names = _NUMBER_OF_ACT[self.parts.act]
         names[self.rank] = own
         return pa.DictionaryArray.from_arrays(names, list(_NAMES))
 
@@ -169,17 +175,17 @@ class Table:
     def _positions(self) -> dict[str, pa.Array]:
         stream, parts = self.stream, self.parts
         before = self._before()
-        cursor = stream.place_in_any_order(np.maximum(before, 0))
+        cursor = stream.place(np.maximum(before, 0))
         columns = _px_columns("cursor_", *cursor, before >= 0)
         pointed = is_one_of(parts.act, *POINTED, Act.MOVE)
         if pointed.any():
             at = np.where(parts.act == Act.MOVE, parts.end, parts.head)
-            columns |= _px_columns("", *stream.place_in_any_order(at), pointed)
+            columns |= _px_columns("", *stream.place(at), pointed)
         drags = np.flatnonzero(self.act == Act.DRAG)
         if len(drags):
             release = np.full(len(parts.head), -1)
             release[self.rank[drags]] = self.starters.up[self.last[drags]]
-            columns |= _px_columns("to_", *stream.place_in_any_order(np.maximum(release, 0)), release >= 0)
+            columns |= _px_columns("to_", *stream.place(np.maximum(release, 0)), release >= 0)
         return {name: columns.get(name, self._nulls()) for name in ("x", "y", "to_x", "to_y", "cursor_x", "cursor_y")}
 
     def _before(self) -> np.ndarray:
@@ -230,7 +236,7 @@ class Table:
         used = (self.stream.kind[row] == Kind.MOVE) & (self.owner[row] == number)
         used |= (row == first[way]) | (row == last[way])
         number, row = number[used], row[used]
-        x, y, known = self.stream.place_in_any_order(row)
+        x, y, known = self.stream.place(row)
         return number[known], row[known], x[known], y[known]
 
     # ------------------------------------------------------------------------------------------------ what
@@ -240,14 +246,12 @@ class Table:
         is_button = is_one_of(self.act, Act.CLICK, Act.DRAG, Act.MOUSE_DOWN, Act.MOUSE_UP)
         if not is_button.any():
             return {"button": self._nulls(), "clicks": self._nulls()}
-        code = np.where(is_button, self.stream.numbers("code")[self.head], 0)
-        codes, number = _numbered(code)
+        codes, number = _numbered(np.where(is_button, self.code, 0))
         words = [_BUTTON_NAMES.get(value, f"button{value}") for value in codes]
         is_press = is_one_of(self.act, Act.CLICK, Act.DRAG)
-        size = (self.last - self.first + 1).astype(np.int32)
         return {
             "button": self._spread(_words(number, words, ~is_button)),
-            "clicks": self._spread(_masked(size, ~is_press)),
+            "clicks": self._spread(_masked(self.size, ~is_press)),
         }
 
     def _wheel(self) -> dict[str, pa.Array]:
@@ -391,13 +395,18 @@ def _resolved(text: str) -> str:
 
 def _letters(keys: Keys, rows: np.ndarray) -> pa.StringArray:
     """What the keyboard produced at some typed keys; a backspace is the character that it is."""
-    name, letter = keys.name[rows], keys.text[rows].astype(np.int32)
-    none = len(keys.texts)
-    if not (printed := printable_texts(keys)[letter]).all():
-        is_space = keys.are(lambda key: key == "space")
-        letter = np.where(printed, letter, np.where(is_space[name], none + 1, none))
-    is_backspace = keys.are(lambda key: key == "backspace")
-    letter[is_backspace[name]] = none + 2
+    none, space, backspace = len(keys.texts), len(keys.texts) + 1, len(keys.texts) + 2
+    name, letter = keys.name[rows], keys.text[rows]
+    if backspace > np.iinfo(letter.dtype).max:
+        letter = letter.astype(np.int64)
+    is_printable = printable_texts(keys)
+    special = np.flatnonzero(typed_keys(keys)[name] | ~is_printable[letter])
+    printed = np.where(is_printable[letter[special]], letter[special], none)
+    by_name = name[special]
+    is_space, is_backspace = (keys.are(lambda key, word=word: key == word) for word in ("space", "backspace"))
+    printed[is_space[by_name] & (printed == none)] = space
+    printed[is_backspace[by_name]] = backspace
+    letter[special] = printed
     return pa.array([*keys.texts, "", " ", "\b"], pa.string()).take(pa.array(letter))
 
 
@@ -444,4 +453,6 @@ def _px_columns(prefix: str, x: np.ndarray, y: np.ndarray, known: np.ndarray, wh
 def _typed(values: pa.Array | np.ndarray, kind: pa.DataType) -> pa.Array:
     if isinstance(values, pa.Array) and pa.types.is_null(values.type):
         return pa.nulls(len(values), kind)
-    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
+    if isinstance(values, pa.Array):
+        return values if values.type == kind else values.cast(kind)
+    return pa.array(values, kind)
