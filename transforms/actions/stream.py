@@ -84,6 +84,8 @@ class Stream:
         if not x.null_count and not y.null_count:
             return None
         is_told = pc.and_(x.is_valid(), y.is_valid()).to_numpy()
+        if not is_told.any():
+            return np.full(self.rows, -1, np.int32)
         return np.maximum.accumulate(np.where(is_told, np.arange(self.rows, dtype=np.int32), np.int32(-1)))
 
     def place(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,7 +153,10 @@ class Keys:
         """The mask of the keys that are held at each row; None if none ever is."""
         if not self.bit.any():
             return None
-        turns = self.rows[(self.bit != 0)[self.of_keys(self.name)]]
+        name, is_turn = self.of_keys(self.name), np.zeros(len(self.rows), bool)
+        for number in np.flatnonzero(self.bit).tolist():
+            is_turn |= name == number
+        turns = self.rows[np.flatnonzero(is_turn)]
         name, is_down = self.name[turns], self.is_down[turns]
         masks = np.zeros(len(name) + 1, np.uint8)  # before all turns, and after each
         for number in np.unique(name):
