@@ -49,9 +49,11 @@ def find_presses(
     before them of the same key, and returns bools. Without it no down is a repeat.
     """
     down = np.flatnonzero(is_down)
+    if not len(down):
+        return Presses(down, down, which[down], down, down)
     after = _next_of_same(which, is_down, down)
-    again = np.append(is_down, False)[after]
-    up = np.where(again | (after < 0), UNPAIRED, np.append(rows, UNPAIRED)[after])
+    again = is_down[after] & (after >= 0)
+    up = np.where(again | (after < 0), UNPAIRED, rows[after])
     open_ = np.flatnonzero(again)  # downs that are followed by a down of the same
     if can_repeat is not None and len(open_):
         open_ = open_[can_repeat(rows[after[open_]], rows[down[open_]])]
