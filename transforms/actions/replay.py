@@ -28,8 +28,8 @@ _STARTERLESS = ("moveTo", "wait", "terminate")
 _BUTTONS = {"left": 1, "middle": 2, "right": 3}
 _COMMANDS = ("ctrl", "alt", "meta")
 _ERASERS = ("backspace", "compose", "multi_key")
-_BRIDGE = "fn"
-"""A level shift that is down while an action goes on, so that it ends when it should; it changes nothing else."""
+_BRIDGES = ("fn", "iso_level5_shift")
+"""Level shifts, down in turn while an action goes on, so that it lasts as long as it should; they change nothing else."""
 _EVENT_FLAGS = {
     ActionFlag.SYNTHETIC: Flag.SYNTHETIC,
     ActionFlag.RECORDER_CONTROL: Flag.RECORDER_CONTROL,
@@ -98,6 +98,12 @@ class _Doing:
     def place(self) -> Row:
         return _place(self.row["x"], self.row["y"])
 
+    @property
+    def led_from_us(self) -> int:
+        """When its approach begins, or its starters happen."""
+        is_led = self.row["approach_us"] < self.row["start_us"]
+        return int(self.row["approach_us"]) if is_led else self.at_us
+
     def has(self, flag: ActionFlag) -> bool:
         return bool(self.row["flags"] & flag)
 
@@ -145,10 +151,13 @@ class _Device:
         """When the starters of each happen: at its start, unless what is before it needs the time."""
         doings: list[_Doing] = []
         downs = self._downs_of_holds(rows)
+        unknown_us = max((row["approach_us"] for row in rows if row["cursor_x"] is None), default=0)
         for number, row in enumerate(rows):
             doing = _Doing(row, self._earliest_us(row))
             if doings:
                 doing.at_us = max(doing.at_us, self._free_after(doings[-1], doing))
+            if doing.name in _POINTED and doing.place:  # which tells the pointer's place for the first time
+                doing.at_us = max(doing.at_us, unknown_us)
             if number in downs:
                 doing.at_us = max(doing.at_us, doings[downs[number]].at_us + self.rules.hold_ms * 1000)
             following = [other["start_us"] for other in rows[number + 1 :] if other["action"] not in _STARTERLESS]
@@ -195,26 +204,37 @@ class _Device:
         """Before which action each modifier goes down and after which it comes up; and where one stays for good."""
         down: list[list[str]] = [[] for _ in self.doings]
         up: list[list[str]] = [[] for _ in self.doings]
+        lost_from = self._all_unpaired_from()
         stuck = [False] * len(self.doings)
         for family in ("ctrl", "alt", "shift", "meta"):
-            numbers = [
-                n for n, doing in enumerate(self.doings) if family in doing.modifiers and not self._by_press(n, family)
-            ]
-            for _, run in itertools.groupby(enumerate(numbers), key=lambda item: item[1] - item[0]):
-                group = [number for _, number in run]
-                down[group[0]].append(family)
-                is_lost = all(self.doings[n].has(ActionFlag.UNPAIRED) for n in group)
-                if is_lost and group[-1] == len(self.doings) - 1:
-                    for n in group:
-                        stuck[n] = True
-                else:
-                    up[group[-1]].append(family)
+            for first, last in self._times_of(family):
+                down[first].append(family)
+                if last < len(self.doings) - 1 or lost_from > last:
+                    up[last].append(family)
+                    continue
+                if first < lost_from:
+                    up[lost_from - 1].append(family)
+                    down[lost_from].append(family)
+                for number in range(max(first, lost_from), last + 1):
+                    stuck[number] = True
         return down, up, stuck
+
+    def _all_unpaired_from(self) -> int:
+        """From which action on all are unpaired."""
+        paired = [number for number, doing in enumerate(self.doings) if not doing.has(ActionFlag.UNPAIRED)]
+        return paired[-1] + 1 if paired else 0
+
+    def _times_of(self, family: str) -> list[tuple[int, int]]:
+        """The first and the last action of each time that a modifier is held."""
+        mine = [n for n, doing in enumerate(self.doings) if family in doing.modifiers and not self._by_press(n, family)]
+        firsts = [number for number in mine if number - 1 not in mine]
+        lasts = [number for number in mine if number + 1 not in mine]
+        return list(zip(firsts, lasts, strict=True))
 
     def _by_press(self, number: int, family: str) -> bool:
         """Whether a modifier is down because it is pressed by itself meanwhile."""
         return any(
-            before.is_lone_modifier() and family_of(before.key) == family and before.end_us >= self.doings[number].at_us
+            before.is_lone_modifier() and family_of(before.key) == family and before.end_us > self.doings[number].at_us
             for before in self.doings[:number]
         )
 
@@ -229,7 +249,7 @@ class _Device:
         for number, doing in enumerate(self.doings):
             self._put_cursor(doing)
             if number and self._would_join(number):
-                doing.event(Kind.MARK_START, min(doing.row["approach_us"], doing.at_us))
+                doing.event(Kind.MARK_START, doing.led_from_us)
             its_window = tuple(doing.row[name] for name in ("app", "title", "url"))
             if its_window != window or self._needs_a_focus(number):
                 doing.event(Kind.FOCUS, **dict(zip(("app", "title", "url"), its_window, strict=True)))
@@ -239,10 +259,10 @@ class _Device:
         return sorted(events, key=lambda event: event["time_us"])
 
     def _tell_repeats(self, first: _Doing) -> None:
-        """Let the keyboard tell repeats, so that none is computed."""
-        begin_us = min(doing.row["approach_us"] for doing in self.doings) - 2
+        """Let the keyboard tell repeats, so that none is computed; so early that it disturbs no wait."""
+        begin_us = min(doing.row["approach_us"] for doing in self.doings) - self.rules.wait_ms * 1000 - 2
         for kind, flags in ((Kind.KEY_DOWN, 0), (Kind.KEY_DOWN, Flag.AUTO_REPEAT), (Kind.KEY_UP, 0)):
-            first.event(kind, begin_us, key=_BRIDGE, flags=int(flags))
+            first.event(kind, begin_us, key=_BRIDGES[0], flags=int(flags))
 
     def _before(self, number: int) -> _Doing | None:
         """The last action with starters before one."""
@@ -265,9 +285,8 @@ class _Device:
     def _would_join(self, number: int) -> bool:
         """Whether an action or its approach would become part of the one before, where a marker parted them."""
         doing, last = self.doings[number], self.doings[number - 1]
-        begin_us = min(doing.row["approach_us"], doing.at_us)
         if last.name == "moveTo" and doing.name in (*_POINTED, "moveTo"):
-            return begin_us - last.end_us <= self.rules.approach_pause_ms * 1000
+            return doing.led_from_us - last.end_us <= self.rules.approach_pause_ms * 1000
         before = self._before(number)
         if (
             before is None
@@ -299,12 +318,13 @@ class _Device:
             return
         self._put_approach(doing)
         for family in self.held_from[number]:
-            doing.event(Kind.KEY_DOWN, doing.row["start_us"], key=family)
+            doing.event(Kind.KEY_DOWN, key=family)
         levels = ["altgr"] if doing.name in ("write", "press") and set(doing.modifiers) & set(_COMMANDS) else []
         goes_on = self._goes_on(number, doing)
         is_bridged = doing.at_us > doing.row["start_us"] or (doing.end_us > doing.at_us and not goes_on)
+        bridge = _BRIDGES[sum(before.name not in _STARTERLESS for before in self.doings[:number]) % len(_BRIDGES)]
         if is_bridged:
-            doing.event(Kind.KEY_DOWN, doing.row["start_us"], key=_BRIDGE)
+            doing.event(Kind.KEY_DOWN, doing.row["start_us"], key=bridge)
         for level in levels:
             doing.event(Kind.KEY_DOWN, key=level)
         marker = len(doing.events)
@@ -314,7 +334,7 @@ class _Device:
             doing.event(Kind.KEY_UP, key=key)
         release(doing.end_us if goes_on else doing.at_us)
         if is_bridged:
-            doing.event(Kind.KEY_UP, doing.at_us if goes_on else doing.end_us, key=_BRIDGE)
+            doing.event(Kind.KEY_UP, doing.at_us if goes_on else doing.end_us, key=bridge)
 
     def _goes_on(self, number: int, doing: _Doing) -> bool:
         """Whether its own press or repeats last to its end, because something else begins before."""
@@ -330,13 +350,13 @@ class _Device:
 
     def _put_approach(self, doing: _Doing) -> None:
         """Moves from the start of the approach, just close enough together."""
-        if doing.row["approach_us"] < doing.row["start_us"]:
-            self._put_moves(doing, doing.row["approach_us"], doing.at_us - 1)
+        if doing.led_from_us < doing.at_us:
+            self._put_moves(doing, doing.led_from_us, doing.at_us)
 
-    def _put_moves(self, doing: _Doing, first_us: int, last_us: int) -> None:
-        """Moves of an unknown place in a time, without a pause."""
+    def _put_moves(self, doing: _Doing, first_us: int, end_us: int) -> None:
+        """Moves in a time, without a pause; the place is not told."""
         pause_us = max(1, self.rules.approach_pause_ms * 1000)
-        for time_us in range(first_us, max(first_us, last_us) + 1, pause_us):
+        for time_us in range(first_us, end_us, pause_us):
             doing.event(Kind.MOVE, time_us)
 
     # ------------------------------------------------------------------------------------------------ by class
@@ -352,7 +372,7 @@ class _Device:
         elif doing.row["path"]:
             self._put_way(doing, doing.row["path"])
         else:
-            self._put_moves(doing, doing.row["start_us"], doing.end_us - 1)
+            self._put_moves(doing, doing.row["start_us"], doing.end_us)
             doing.event(Kind.MOVE, doing.end_us, **doing.place)
         self._flag(doing, doing.events[begun])
 
@@ -361,7 +381,7 @@ class _Device:
         pause_us = max(1, self.rules.approach_pause_ms * 1000)
         begin_us = doing.row["start_us"]
         if path[0]["us"] > 0:
-            self._put_moves(doing, begin_us, begin_us + path[0]["us"] - 1)
+            self._put_moves(doing, begin_us, begin_us + path[0]["us"])
         ends_us = [point["us"] for point in path[1:]] + [doing.end_us - begin_us + 1]
         for point, until_us in zip(path, ends_us, strict=True):
             for us in range(point["us"], max(until_us, point["us"] + 1), pause_us):
@@ -372,7 +392,7 @@ class _Device:
         if doing.name in _CLICKS:
             return self._click(number, doing)
         if doing.name == "dragTo":
-            return self._drag(doing)
+            return self._drag(number, doing)
         if doing.name in ("mouseDown", "mouseUp"):
             kind = Kind.BUTTON_DOWN if doing.name == "mouseDown" else Kind.BUTTON_UP
             doing.event(kind, code=_code(doing.row["button"]), **doing.place)
@@ -396,13 +416,14 @@ class _Device:
             return _nothing
         return lambda time_us: doing.event(Kind.BUTTON_UP, time_us, code=code)
 
-    def _drag(self, doing: _Doing) -> Callable[[int], None]:
+    def _drag(self, number: int, doing: _Doing) -> Callable[[int], None]:
         code, path = _code(doing.row["button"]), doing.row["path"]
         begin_us = doing.row["start_us"]
         click_us = begin_us + path[0]["us"] - self.rules.multi_click_ms * 1000
         for time_us in [doing.at_us, max(doing.at_us, click_us)][: doing.row["clicks"] - 1]:
             doing.event(Kind.BUTTON_DOWN, time_us, code=code, **doing.place)
-            doing.event(Kind.BUTTON_UP, time_us, code=code)
+            if not self._stays_down(number, doing):
+                doing.event(Kind.BUTTON_UP, time_us, code=code)
         first, last = path[0], path[-1]
         start = _place(first["x"], first["y"])
         doing.event(Kind.BUTTON_DOWN, begin_us + first["us"], code=code, **start)
