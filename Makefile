@@ -51,6 +51,7 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transfor
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
+	$(BIN)/python -m bench.reducer
 
 soak: $(VENV)/.dev $(PRISM) ## Slow proofs: 200 kills
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200

@@ -1,8 +1,9 @@
 """How fast events become actions: `python -m bench.reducer`.
 
-Millions of events a second on one core: CPU time of one process, pyarrow with one thread, the best of several runs. The
-input are tables as a span's merge hands them over (`MERGED_SCHEMA`, plain strings), and the same with dictionary-encoded
-strings. Text and the table of actions are part of it. Beside it the oracle of the tests, which goes event by event.
+Millions of events a second on one core: CPU time of one process, pyarrow with one thread, the best of several runs.
+The input are tables as a span's merge hands them over (`MERGED_SCHEMA`, plain strings), and the same with strings
+that are dictionary-encoded. Text and the table of actions are part of it. Beside it the oracle of the tests, which
+goes event by event.
 """
 
 from __future__ import annotations
@@ -233,7 +234,8 @@ def main() -> None:
     pa.set_cpu_count(1)
     rows = [measure(name, int(args.millions * 1e6), args.oracle_events, args.times) for name in STREAMS]
     Console(width=160).print(table(rows))
-    text = f"# python -m bench.reducer --millions {args.millions:g}\n\n{machine()}. CPU time, one thread, best of {args.times}.\n\n"
+    how = f"CPU time, one thread, best of {args.times}"
+    text = f"# python -m bench.reducer --millions {args.millions:g}\n\n{machine()}. {how}.\n\n"
     (RESULTS / "reducer.md").write_text(text + markdown(rows) + "\n")
 
 

@@ -6,6 +6,7 @@ environment) an order of events that means them.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,7 +44,8 @@ def replay(actions: pa.Table, options: ActionOptions | None = None) -> pa.Table:
     What it cannot give back:
 
     - a modifier whose release was lost, for actions without a press of their own (scrolls, drags, moves, waits),
-      unless it stays down to the end; and one held while nothing was done that would tell a hold from a press of it;
+      unless it stays down to the end; one that went down in the middle of an action; and one held while nothing was
+      done that would tell a hold from a press of it;
     - an empty `write` without `resolve_edits`;
     - with several devices, runs that a marker between two quick clicks of another device would cut;
     - two recordings of one device at one microsecond, in another order than that of the recordings.
@@ -65,11 +67,13 @@ class _Device:
 
     def __init__(self, doings: list[Doing], rules: ActionOptions) -> None:
         self.doings, self.rules = doings, rules
+        self.starting = [number for number, doing in enumerate(doings) if doing.name not in STARTERLESS]
+        self.lone = [doing for doing in doings if doing.is_lone_modifier()]
         self.held_from, self.held_to, self.stuck = self._holds()
 
     def _next_starter_us(self, number: int) -> int | None:
-        later = [doing for doing in self.doings[number + 1 :] if doing.name not in STARTERLESS]
-        return later[0].at_us if later else None
+        following = self.starting[bisect.bisect_right(self.starting, number) :][:1]
+        return self.doings[following[0]].at_us if following else None
 
     # ------------------------------------------------------------------------------------------------ modifiers
 
@@ -99,16 +103,18 @@ class _Device:
 
     def _times_of(self, family: str) -> list[tuple[int, int]]:
         """The first and the last action of each time that a modifier is held."""
-        mine = [n for n, doing in enumerate(self.doings) if family in doing.modifiers and not self._by_press(n, family)]
-        firsts = [number for number in mine if number - 1 not in mine]
-        lasts = [number for number in mine if number + 1 not in mine]
+        held = (number for number, doing in enumerate(self.doings) if family in doing.modifiers)
+        mine = [number for number in held if not self._by_press(self.doings[number], family)]
+        inside = set(mine)
+        firsts = [number for number in mine if number - 1 not in inside]
+        lasts = [number for number in mine if number + 1 not in inside]
         return list(zip(firsts, lasts, strict=True))
 
-    def _by_press(self, number: int, family: str) -> bool:
+    def _by_press(self, doing: Doing, family: str) -> bool:
         """Whether a modifier is down because it is pressed by itself meanwhile."""
+        begun = self.lone[: bisect.bisect_right(self.lone, doing.at_us, key=lambda press: press.at_us)]
         return any(
-            before.is_lone_modifier() and family_of(before.key) == family and before.end_us > self.doings[number].at_us
-            for before in self.doings[:number]
+            press.end_us > doing.at_us and family_of(press.key) == family and press is not doing for press in begun[-4:]
         )
 
     # ------------------------------------------------------------------------------------------------ events
@@ -139,8 +145,8 @@ class _Device:
 
     def _before(self, number: int) -> Doing | None:
         """The last action with starters before one."""
-        before = [doing for doing in self.doings[:number] if doing.name not in STARTERLESS]
-        return before[-1] if before else None
+        place = bisect.bisect_left(self.starting, number)
+        return self.doings[self.starting[place - 1]] if place else None
 
     def _needs_a_focus(self, number: int) -> bool:
         """Whether an action would go on with the typing or scrolling before it; a window taking focus parts them."""
@@ -195,7 +201,7 @@ class _Device:
         levels = ["altgr"] if doing.name in ("write", "press") and set(doing.modifiers) & set(_COMMANDS) else []
         goes_on = self._goes_on(number, doing)
         is_bridged = doing.at_us > doing.row["start_us"] or (doing.end_us > doing.at_us and not goes_on)
-        bridge = _BRIDGES[sum(before.name not in STARTERLESS for before in self.doings[:number]) % len(_BRIDGES)]
+        bridge = _BRIDGES[bisect.bisect_left(self.starting, number) % len(_BRIDGES)]
         if is_bridged:
             doing.event(Kind.KEY_DOWN, doing.row["start_us"], key=bridge)
         for level in levels:

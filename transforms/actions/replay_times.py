@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,9 +107,10 @@ class _Clock:
     """The time on one device, action by action."""
 
     def __init__(self, rows: list[Row], rules: ActionOptions) -> None:
-        self.rows, self.rules = rows, rules
+        self.rules = rules
         self.downs = _downs_of_holds(rows)
         self.unknown_us = max((row["approach_us"] for row in rows if row["cursor_x"] is None), default=0)
+        self.following_us = _following_us(rows)
         self.done: list[Doing] = []
 
     def next(self, doing: Doing, not_before_us: int | None) -> int:
@@ -123,8 +125,7 @@ class _Clock:
             times_us.append(self.unknown_us)
         if number in self.downs:
             times_us.append(self.done[self.downs[number]].at_us + rules.hold_ms * 1000)
-        following = [row["start_us"] for row in self.rows[number + 1 :] if row["action"] not in STARTERLESS]
-        if doing.name in _HELD_OPEN and following and doing.end_us > following[0]:  # or it would be a hold
+        if doing.name in _HELD_OPEN and doing.end_us > self.following_us[number]:  # or it would be a hold
             times_us.append(doing.end_us - rules.hold_ms * 1000 + 1)
         self.done.append(doing)
         return max(times_us)
@@ -143,6 +144,16 @@ class _Clock:
             return before.at_us
         is_hover = not self.rules.keep_moves and doing.name not in STARTERLESS
         return before.end_us + (self.rules.hover_ms * 1000 + 1 if is_hover else 0)
+
+
+def _following_us(rows: list[Row]) -> list[float]:
+    """When after each action the next one with starters begins."""
+    following: list[float] = []
+    next_us = math.inf
+    for row in reversed(rows):
+        following.append(next_us)
+        next_us = next_us if row["action"] in STARTERLESS else row["start_us"]
+    return following[::-1]
 
 
 def _downs_of_holds(rows: list[Row]) -> dict[int, int]:
