@@ -349,6 +349,10 @@ def _act_context(draw: st.DrawFn, hand: Hand) -> None:
 _ACTS = {name.removeprefix("_act_"): act for name, act in list(globals().items()) if name.startswith("_act_")}
 
 
+legal_acts = dict(_ACTS)
+"""What `acts` chooses from, by name."""
+
+
 def by_devices(*devices: list[dict[str, Any]]) -> pa.Table:
     """The events of some devices as a session's table (`MERGED_SCHEMA`), in its order."""
     rows = [row | {"device": n, "recording": n, "segment": n} for n, rows in enumerate(devices) for row in rows]

@@ -30,24 +30,27 @@ def own_drags(stream: Stream, starters: Starters, owner: np.ndarray) -> None:
 
 
 def own_approaches(
-    stream: Stream, starters: Starters, first: np.ndarray, owner: np.ndarray, rules: ActionOptions
+    stream: Stream, starters: Starters, owner: np.ndarray, rules: ActionOptions
 ) -> tuple[np.ndarray, Rests]:
-    """Give approaches to their actions. `first`: the index of the first starter of each action.
+    """Give approaches to their actions.
 
     Returns the row of the first move of each action's approach, or of its first starter; and the rests, which are
     owned by no action yet.
     """
-    begins = starters.row[first].copy()
+    first = starters.first
+    begins = starters.row[first]
     moves = np.flatnonzero((stream.kind == Kind.MOVE) & (owner == Drop.MOVE))
     if not len(moves) or not len(first):
         return begins, _all_rests(stream, starters, moves, rules) if rules.keep_moves else Rests(begins[:0], begins[:0])
     time_us = stream.time_us[moves]
-    paused = np.diff(time_us, prepend=time_us[0]) > rules.approach_pause_ms * 1000
+    paused = np.append(False, _cut(stream, moves, rules))
     run_start = np.maximum.accumulate(np.where(paused, np.arange(len(moves)), 0))
     start_us = stream.time_us[begins]
     low = np.searchsorted(moves, np.where(first > 0, starters.row[first - 1], -1))
     end = np.searchsorted(moves, begins)
-    begin = _approach(starters.act[first], start_us, low, end, run_start, time_us, rules)
+    leads = _leads(stream, starters.row[first], starters.act[first], moves, low, end, rules)
+    earliest = np.searchsorted(time_us, start_us - rules.approach_longest_ms * 1000)
+    begin = np.where(leads, np.minimum(np.maximum(np.maximum(run_start[end - 1], earliest), low), end), end)
     action, index = expanded(begin, end)
     owner[moves[index]] = starters.action[first][action]
     led = begin < end
@@ -62,20 +65,26 @@ def own_approaches(
     return begins, Rests(moves[begun], moves[last[hovers]])
 
 
-def _approach(
+def _leads(
+    stream: Stream,
+    row: np.ndarray,
     act: np.ndarray,
-    start_us: np.ndarray,
+    moves: np.ndarray,
     low: np.ndarray,
     end: np.ndarray,
-    run_start: np.ndarray,
-    time_us: np.ndarray,
     rules: ActionOptions,
 ) -> np.ndarray:
-    """Of the moves `low` to `end` before each action, the index at which its approach begins; `end` for none."""
-    last = np.maximum(end - 1, 0)
-    leads = np.isin(act, POINTED) & (end > low) & (start_us - time_us[last] <= rules.approach_pause_ms * 1000)
-    earliest = np.searchsorted(time_us, start_us - rules.approach_longest_ms * 1000)
-    return np.where(leads, np.minimum(np.maximum(np.maximum(run_start[last], earliest), low), end), end)
+    """Whether the last of the moves `low` to `end` before each action's first starter leads to it, without a pause."""
+    last = moves[end - 1]
+    leads = np.isin(act, POINTED) & (end > low)
+    leads &= stream.time_us[row] - stream.time_us[last] <= rules.approach_pause_ms * 1000
+    return leads if stream.epoch is None else leads & (stream.epoch[row] == stream.epoch[last])
+
+
+def _cut(stream: Stream, moves: np.ndarray, rules: ActionOptions) -> np.ndarray:
+    """Whether runs are cut before each of some moves but the first, by a pause or a marker."""
+    paused = np.diff(stream.time_us[moves]) > rules.approach_pause_ms * 1000
+    return paused if stream.epoch is None else paused | (np.diff(stream.epoch[moves]) > 0)
 
 
 def _all_rests(stream: Stream, starters: Starters, moves: np.ndarray, rules: ActionOptions) -> Rests:
@@ -83,6 +92,5 @@ def _all_rests(stream: Stream, starters: Starters, moves: np.ndarray, rules: Act
     if not len(moves):
         return Rests(moves, moves)
     before = np.searchsorted(starters.row, moves)
-    paused = np.diff(stream.time_us[moves]) > rules.approach_pause_ms * 1000
-    begins = np.concatenate([[0], np.flatnonzero(paused | (np.diff(before) > 0)) + 1])
+    begins = np.concatenate([[0], np.flatnonzero(_cut(stream, moves, rules) | (np.diff(before) > 0)) + 1])
     return Rests(moves[begins], moves[np.append(begins[1:], len(moves)) - 1])

@@ -42,15 +42,20 @@ class Act(IntEnum):
 POINTED = (Act.CLICK, Act.DRAG, Act.MOUSE_DOWN, Act.MOUSE_UP, Act.SCROLL)
 
 
+def printable(text: str) -> bool:
+    """Whether a text is something that is shown."""
+    return bool(text) and text[0] >= " " and text[0] != "\x7f"
+
+
 @dataclass(frozen=True)
 class Starters:
     """The starters of a stream, in order; arrays of shape (starters,).
 
     `row`: of the event; `act`: its class; `up`: the row of the release that belongs to it, or -1; `unpaired`: a
     press without a release; `held`: the mask of the keys held; `action`: the number of its action, rising.
+    `first`, `last`, of shape (actions,): the first and the last starter of each action.
     `follower`, `leader`, of shape (repeats,): rows of repeats that are no starters, and the starter that each repeats.
-    `stuck`: from and to which row (exclusive) a modifier counts as held whose release never came. `tells_repeats`:
-    whether the keyboard reports repeats.
+    `keys`: the presses of all keys.
     """
 
     row: np.ndarray
@@ -61,8 +66,9 @@ class Starters:
     action: np.ndarray
     follower: np.ndarray
     leader: np.ndarray
-    stuck: list[tuple[int, int]]
-    tells_repeats: bool
+    first: np.ndarray
+    last: np.ndarray
+    keys: Presses
 
 
 def find_starters(stream: Stream, rules: ActionOptions) -> Starters:
@@ -84,6 +90,8 @@ def find_starters(stream: Stream, rules: ActionOptions) -> Starters:
         follower, leader = np.append(follower, more), np.append(leader, their)
         kept = ~np.isin(row, more)
         row, held, joins, act = row[kept], held[kept], joins[kept], board.act[row[kept]]
+    first = np.flatnonzero(~joins)
+    last = np.append(first, len(joins))[1:] - 1
     action = np.cumsum(~joins) - 1
     return Starters(
         row,
@@ -94,8 +102,9 @@ def find_starters(stream: Stream, rules: ActionOptions) -> Starters:
         action,
         follower,
         leader,
-        _stuck(stream, keys),
-        len(keys.repeat) > 0,
+        first,
+        last,
+        keys,
     )
 
 
@@ -179,9 +188,15 @@ def _goes_far(stream: Stream, presses: Presses, rules: ActionOptions) -> np.ndar
         press, row = expanded(first[which], end) if len(which) else (which, which)
         to_x, to_y, _ = stream.place_in_any_order(row)
         mine = which[press]
-        distance2 = (to_x - x[mine]) ** 2 + (to_y - y[mine]) ** 2
+        distance2 = _squared(to_x - x[mine], to_y - y[mine])
         is_far[mine[(distance2 >= far2) & known[mine]]] = True
     return is_far
+
+
+def _squared(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """Squared distances, in floats that hold whole numbers exactly up to the largest threshold."""
+    x, y = dx.astype(np.float64), dy.astype(np.float64)
+    return x * x + y * y
 
 
 def _class_keys(stream: Stream, presses: Presses, others: np.ndarray, rules: ActionOptions, board: _Board) -> None:
@@ -231,7 +246,7 @@ def _purpose(stream: Stream, rows: np.ndarray) -> np.ndarray:
     """What plain keys are pressed for, at the rows of their first downs: typing, a hotkey or a press."""
     keys = stream.keys
     name, text = keys.name_at(rows), keys.text_at(rows)
-    is_printable = np.array([_printable(value) for value in keys.texts], bool)
+    is_printable = np.array([printable(value) for value in keys.texts], bool)
     is_typed = keys.table(lambda key: key in _TYPED_KEYS or key.startswith("dead_"))
     never = keys.table(lambda key: key in _NEVER_TEXT)
     types = (is_printable[text] | is_typed[name]) & ~never[name]
@@ -246,10 +261,6 @@ def _purpose(stream: Stream, rows: np.ndarray) -> np.ndarray:
     return act
 
 
-def _printable(text: str) -> bool:
-    return bool(text) and text[0] >= " " and text[0] != "\x7f"
-
-
 def _made_by_option(texts: list[str], text: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """macOS makes letters with Option."""
     is_foreign = np.array([not value.isascii() for value in texts], bool)
@@ -261,18 +272,14 @@ def _made_by_ctrl_alt(keys: Keys, name: np.ndarray, text: np.ndarray, mask: np.n
     both = np.flatnonzero((mask & CTRL != 0) & (mask & ALT != 0) & (mask & META == 0))
     result = np.zeros(len(mask), bool)
     names, texts = keys.names, keys.texts
-    result[both] = [_printable(texts[t]) and texts[t] != names[n] for n, t in zip(name[both], text[both], strict=True)]
+    pairs = zip(name[both].tolist(), text[both].tolist(), strict=True)
+    result[both] = [_is_letter_of(names[n], texts[t]) for n, t in pairs]
     return result
 
 
-def _stuck(stream: Stream, presses: Presses) -> list[tuple[int, int]]:
-    keys = stream.keys
-    lost = np.flatnonzero(~presses.is_paired & keys.is_modifier[presses.which])
-    spans = []
-    for press in lost.tolist():
-        again = presses.down[(presses.which == presses.which[press]) & (presses.down > presses.down[press])]
-        spans.append((int(presses.down[press]), int(again[0]) if len(again) else stream.rows))
-    return spans
+def _is_letter_of(name: str, text: str) -> bool:
+    """Whether a text is what a key does not say by itself."""
+    return printable(text) and text != " " and text.lower() != name.lower()
 
 
 def _followers(presses: Presses, board: _Board) -> tuple[np.ndarray, np.ndarray]:
@@ -331,8 +338,7 @@ def _near(stream: Stream, before: np.ndarray, after: np.ndarray, rules: ActionOp
     """Whether two presses are of one button and at one place; an unknown distance counts as none."""
     x, y, known = stream.place(before)
     to_x, to_y, _ = stream.place(after)
-    near2 = (to_x - x) ** 2 + (to_y - y) ** 2
-    is_near = (near2 <= (rules.multi_click_px * POSITION_UNITS_PER_PX) ** 2) | ~known
+    is_near = (_squared(to_x - x, to_y - y) <= (rules.multi_click_px * POSITION_UNITS_PER_PX) ** 2) | ~known
     return is_near & (stream.numbers("code", before) == stream.numbers("code", after))
 
 

@@ -15,9 +15,15 @@ ALTGR, OPTION = 1 << len(MODIFIERS), 2 << len(MODIFIERS)
 """Bits of a mask of held keys, above those of `MODIFIERS`."""
 
 _MODIFIER_OF_KEY = {
-    **{f"{name}{side}": name for name in ("ctrl", "alt", "shift") for side in ("", "left", "right")},
-    **dict.fromkeys(("option", "optionleft", "optionright"), "alt"),
-    **dict.fromkeys(("win", "winleft", "winright", "command", "cmd", "meta", "super"), "meta"),
+    f"{name}{side}": modifier
+    for modifier, names in {
+        "ctrl": ("ctrl",),
+        "alt": ("alt", "option"),
+        "shift": ("shift",),
+        "meta": ("meta", "win", "command", "cmd", "super"),
+    }.items()
+    for name in names
+    for side in ("", "left", "right")
 }
 _ALTGR_KEYS = ("altgr", "iso_level3_shift")
 _LEVEL_SHIFTS = (*_ALTGR_KEYS, "iso_level5_shift", "capslock", "numlock", "scrolllock", "fn")
@@ -41,6 +47,7 @@ class Stream:
         self.events = events
         self.rows = events.num_rows
         self.epoch = epoch
+        self._numbers: dict[str, np.ndarray] = {}
         self.time_us = events.column("time_us").to_numpy()
         self.kind = events.column("kind").to_numpy()
         self.flags = events.column("flags").to_numpy()
@@ -50,10 +57,10 @@ class Stream:
 
     def numbers(self, column: str, rows: np.ndarray | None = None) -> np.ndarray:
         """A column of whole numbers at some rows, or at all; null as 0."""
-        values = self.events.column(column)
-        if rows is not None and len(rows) < self.rows:
-            values = values.take(pa.array(rows))
-        return pc.fill_null(values, 0).to_numpy() if values.null_count else values.to_numpy()
+        if column not in self._numbers:
+            values = self.events.column(column)
+            self._numbers[column] = (pc.fill_null(values, 0) if values.null_count else values).to_numpy()
+        return self._numbers[column] if rows is None else self._numbers[column][rows]
 
     def of_kind(self, *kinds: Kind) -> np.ndarray:
         """The rows of some kinds."""
@@ -64,8 +71,10 @@ class Stream:
 
     def _rows_with_a_place(self) -> np.ndarray | None:
         """The rows at which the pointer's place is told; None for all."""
-        x = self.events.column("x")
-        return np.flatnonzero(x.is_valid().to_numpy()) if x.null_count else None
+        x, y = self.events.column("x"), self.events.column("y")
+        if not x.null_count and not y.null_count:
+            return None
+        return np.flatnonzero(pc.and_(x.is_valid(), y.is_valid()).to_numpy())
 
     def place(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x, y (int64, 1/256 px) as last told at or before sorted rows, and whether they were; else 0."""
@@ -73,7 +82,7 @@ class Stream:
         if self._placed is not None:
             index = last_at_or_before(self._placed, rows)
             known = index >= 0
-            rows = self._placed[np.maximum(index, 0)] if len(self._placed) else np.zeros(len(rows), np.int64)
+            rows = np.append(self._placed, 0)[index]
         x, y = (self.numbers(axis, rows).astype(np.int64) for axis in ("x", "y"))
         return (x, y, known) if known.all() else (np.where(known, x, 0), np.where(known, y, 0), known)
 
@@ -122,7 +131,7 @@ class Keys:
         every = len(self.rows) == stream.rows
         events = stream.events.select(["key", "text", "code"])
         events = events if every else events.take(pa.array(self.rows))
-        words = _dictionary(_named(events))
+        words = _names(events)
         self.names: list[str] = words.dictionary.to_pylist()
         small = np.uint8 if len(self.names) <= 1 << 8 else np.uint16 if len(self.names) <= 1 << 16 else np.int64
         self.name = words.indices.to_numpy().astype(small)
@@ -155,8 +164,8 @@ class Keys:
         """The mask of the keys that are held at each of some sorted rows, uint8: the last event of each is a down."""
         mask = np.zeros(len(rows), np.uint8)
         for bit, mine, is_down in self._holding:
-            index = last_at_or_before(mine, rows)
-            mask |= np.where((index >= 0) & is_down[index], np.uint8(bit), np.uint8(0))
+            is_held = np.append(is_down, False)[last_at_or_before(mine, rows)]
+            mask |= np.where(is_held, np.uint8(bit), np.uint8(0))
         return mask
 
     def table(self, true_of: Callable[[str], bool]) -> np.ndarray:
@@ -170,13 +179,16 @@ def _bits(name: str) -> int:
     return bits | OPTION if name.startswith("option") and modifier else bits
 
 
-def _named(events: pa.Table) -> pa.Array:
+def _names(events: pa.Table) -> pa.DictionaryArray:
     """The names of keys; one without is called by its code."""
-    names = events.column("key").combine_chunks()
-    if not names.null_count:
-        return names
+    words = _dictionary(events.column("key"))
+    if not words.null_count and "" not in words.dictionary.to_pylist():
+        return words
+    names = words.cast(pa.string())
     codes = pc.fill_null(events.column("code"), 0).combine_chunks().cast(pa.string())
-    return pc.if_else(pc.is_valid(names), names.cast(pa.string()), pc.binary_join_element_wise("key", codes, ""))
+    by_code = pc.binary_join_element_wise("key", codes, "")
+    is_named = pc.fill_null(pc.not_equal(names, ""), False)
+    return pc.if_else(is_named, names, by_code).dictionary_encode()
 
 
 def _dictionary(values: pa.Array) -> pa.DictionaryArray:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 from taskreel.io.schemas import PATH
-from taskreel.transforms.actions.moves import Rests
+from taskreel.transforms.actions.parts import Parts
 from taskreel.transforms.actions.paths import simplified
+from taskreel.transforms.actions.presses import Presses
 from taskreel.transforms.actions.ranges import expanded
-from taskreel.transforms.actions.rules import ACTION_SCHEMA, MODIFIERS, ActionFlag, ActionOptions, Drop
-from taskreel.transforms.actions.starters import ANY_MODIFIER, POINTED, Act, Starters
-from taskreel.transforms.actions.stream import Stream
+from taskreel.transforms.actions.rules import ACTION_SCHEMA, MODIFIERS, ActionFlag, ActionOptions
+from taskreel.transforms.actions.starters import ANY_MODIFIER, POINTED, Act, Starters, printable
+from taskreel.transforms.actions.stream import Keys, Stream
 
 _NAMES = (
     "click",
@@ -53,6 +52,7 @@ _NAME_OF_ACT = {
     Act.TERMINATE: "terminate",
 }
 _BUTTON_NAMES = {1: "left", 2: "middle", 3: "right"}
+_LARGEST_COUNT = np.iinfo(np.int32).max
 _FLAG_OF_EVENT = {
     Flag.SYNTHETIC: ActionFlag.SYNTHETIC,
     Flag.RECORDER_CONTROL: ActionFlag.RECORDER_CONTROL,
@@ -60,57 +60,6 @@ _FLAG_OF_EVENT = {
     Flag.UNKNOWN_LAYOUT: ActionFlag.UNKNOWN_LAYOUT,
     Flag.INFERRED: ActionFlag.INFERRED,
 }
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of actions, as rows of events; arrays of shape (actions,).
-
-    `act`: the class; `head`: the row by which it is in order; `start`, `end`: its first and last event, but for moves
-    that lead to it; `first`: the first of those, or its first starter; `start_us`: when it began.
-    """
-
-    act: np.ndarray
-    head: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    first: np.ndarray
-    start_us: np.ndarray
-
-    def led_by(self, first: np.ndarray) -> Parts:
-        """The same with approaches that begin at some rows."""
-        return replace(self, first=first)
-
-    def and_rests(self, rests: Rests, owner: np.ndarray, stream: Stream) -> Parts:
-        """With rests of the pointer, which from now on own their moves."""
-        number, row = expanded(rests.first, rests.last + 1)
-        mine = (stream.kind[row] == Kind.MOVE) & (owner[row] == Drop.MOVE)
-        owner[row[mine]] = len(self.head) + number[mine]
-        act = np.full(len(rests.first), Act.MOVE, np.int8)
-        began_us = stream.time_us[rests.first]
-        return self._and(Parts(act, rests.first, rests.first, rests.last, rests.first, began_us))
-
-    def and_events(self, act: Act, rows: np.ndarray, since_us: np.ndarray, owner: np.ndarray) -> Parts:
-        """With actions of one event each, which began at some times."""
-        owner[rows] = len(self.head) + np.arange(len(rows))
-        return self._and(Parts(np.full(len(rows), act, np.int8), rows, rows, rows, rows, since_us))
-
-    def _and(self, more: Parts) -> Parts:
-        if not len(more.head):
-            return self
-        return Parts(
-            *(np.concatenate([getattr(self, field.name), getattr(more, field.name)]) for field in fields(Parts))
-        )
-
-    def in_order(self, owner: np.ndarray) -> tuple[Parts, np.ndarray, np.ndarray]:
-        """By head; with the owners by their new numbers, and the new number of each action."""
-        if (np.diff(self.head) > 0).all():
-            return self, owner, np.arange(len(self.head))
-        order = np.argsort(self.head, kind="stable")
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order))
-        numbers = np.append(rank, np.arange(min(Drop), 0, dtype=np.int32))  # an owner below 0 counts from the end
-        return Parts(*(getattr(self, field.name)[order] for field in fields(Parts))), numbers[owner], rank
 
 
 class Table:
@@ -126,9 +75,8 @@ class Table:
         rules: ActionOptions,
     ) -> None:
         self.stream, self.starters, self.parts, self.owner, self.rules = stream, starters, parts, owner, rules
-        self.first = np.flatnonzero(np.diff(starters.action, prepend=-1))
-        self.last = np.append(self.first[1:], len(starters.row)) - 1
-        self.act = starters.act[self.last] if len(self.first) else starters.act
+        self.first, self.last = starters.first, starters.last
+        self.act = starters.act[self.last]
         self.rank = rank[: len(self.first)]
 
     def build(self) -> pa.Table:
@@ -205,7 +153,8 @@ class Table:
         counts = (rows >= parts.start[mine]) & (recording[rows] == recording[parts.head[mine]])
         counts &= (stream.kind[rows] != Kind.MOVE) | (rows > parts.head[mine]) | (parts.act[mine] == Act.MOVE)
         rows, mine = rows[counts], mine[counts]
-        first, last = np.full(len(parts.head), np.iinfo(np.int64).max), np.full(len(parts.head), -1)
+        bounds = np.iinfo(np.int64)
+        first, last = np.full(len(parts.head), bounds.max), np.full(len(parts.head), bounds.min)
         np.minimum.at(first, mine, seq[rows])
         np.maximum.at(last, mine, seq[rows])
         return first, last
@@ -255,23 +204,21 @@ class Table:
         number, row = expanded(press[mine], parts.end[mine] + 1)
         is_end = (row == press[mine][number]) | (row == self._release()[mine][number])
         is_on_way = (stream.kind[row] == Kind.MOVE) & (self.owner[row] == mine[number])
-        number, row = number[is_end | is_on_way], row[is_end | is_on_way]
         x, y, known = stream.place_in_any_order(row)
+        used = (is_end | is_on_way) & known
+        number, row, x, y = number[used], row[used], x[used], y[used]
         begins = np.flatnonzero(np.diff(number, prepend=-1))
         keep = simplified(x, y, begins, self.rules.path_tolerance_px * POSITION_UNITS_PER_PX)
-        row, x, y, number, known = row[keep], x[keep], y[keep], number[keep], known[keep]
+        number, row, x, y = number[keep], row[keep], x[keep], y[keep]
+        since_us = stream.time_us[row] - parts.start_us[mine][number]
         places = pa.StructArray.from_arrays(
-            [
-                pa.array(stream.time_us[row] - parts.start_us[mine][number]),
-                _px(x, known),
-                _px(y, known),
-            ],
+            [pa.array(since_us), pa.array(x / POSITION_UNITS_PER_PX), pa.array(y / POSITION_UNITS_PER_PX)],
             fields=list(PATH.value_type),
         )
-        lengths = np.zeros(len(parts.head) + 1, np.int64)
-        lengths[mine + 1] = np.bincount(number, minlength=len(mine))
-        offsets = pa.array(np.cumsum(lengths).astype(np.int32))
-        return pa.ListArray.from_arrays(offsets, places, type=PATH, mask=pa.array(press < 0))
+        lengths = np.zeros(len(parts.head), np.int64)
+        lengths[mine] = np.bincount(number, minlength=len(mine))
+        offsets = pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32))
+        return pa.ListArray.from_arrays(offsets, places, type=PATH, mask=pa.array(lengths == 0))
 
     def _release(self) -> np.ndarray:
         release = self.parts.end.copy()
@@ -311,9 +258,7 @@ class Table:
         texts = pa.nulls(len(self.act), pa.string())
         typed = np.flatnonzero(starters.act == Act.TYPE)
         if len(typed):
-            erased = keys.table(lambda key: key == "backspace")[keys.name_at(starters.row[typed])]
-            letter = np.where(erased, len(keys.texts), keys.text_at(starters.row[typed]))
-            letters = pa.array([*keys.texts, "\b"], pa.string()).take(pa.array(letter))
+            letters = _letters(keys, starters.row[typed])
             is_text = self.act == Act.TYPE
             begins = np.searchsorted(typed, self.first[is_text])
             joined = _joined(letters, begins)
@@ -354,7 +299,7 @@ class Table:
         leaders = np.searchsorted(starters.row[self.first], starters.leader)
         np.add.at(count, leaders, 1)
         is_computed = np.zeros(len(self.act), bool)
-        if not starters.tells_repeats:
+        if not len(starters.keys.repeat):
             row, up = starters.row[self.first], starters.up[self.first]
             can = np.flatnonzero(is_key & (up >= 0))
             can = can[stream.keys.is_plain[stream.keys.name_at(row[can])]]
@@ -362,7 +307,7 @@ class Table:
             can, over_us = can[over_us > 0], over_us[over_us > 0]
             count[can] = 2 + over_us // (self.rules.repeat_interval_ms * 1000)
             is_computed[can] = True
-        return pa.array(count.astype(np.int32), mask=~is_key), is_computed
+        return pa.array(np.minimum(count, _LARGEST_COUNT).astype(np.int32), mask=~is_key), is_computed
 
     def _modifiers(self) -> pa.DictionaryArray:
         """The modifiers held at the head; one that is itself the key is left out."""
@@ -377,9 +322,8 @@ class Table:
     def _flags(self, is_computed: np.ndarray) -> np.ndarray:
         stream, starters = self.stream, self.starters
         flags = np.zeros(len(self.parts.head), np.int32)
-        unpaired = starters.unpaired | _held_by_unpaired(stream, starters)
-        if unpaired.any():
-            np.bitwise_or.at(flags, self.rank[starters.action[unpaired]], np.int32(ActionFlag.UNPAIRED))
+        flags[self.rank[starters.action[starters.unpaired]]] = ActionFlag.UNPAIRED
+        flags[_within(self.parts.head, *_stuck(stream, starters.keys))] = ActionFlag.UNPAIRED
         flags[self.rank[is_computed]] |= ActionFlag.ESTIMATED_COUNT
         rows = np.flatnonzero(stream.flags)
         rows = rows[self.owner[rows] >= 0]
@@ -388,14 +332,23 @@ class Table:
         return flags
 
 
-def _held_by_unpaired(stream: Stream, starters: Starters) -> np.ndarray:
-    """Whether at a starter that begins an action a modifier counts as held whose release never came."""
-    edges = np.zeros(len(starters.row) + 1, np.int64)
-    for first, end in starters.stuck:
-        edges[np.searchsorted(starters.row, first)] += 1
-        edges[np.searchsorted(starters.row, end)] -= 1
-    begins = np.diff(starters.action, prepend=-1) > 0
-    return (np.cumsum(edges)[:-1] > 0) & begins
+def _stuck(stream: Stream, presses: Presses) -> tuple[np.ndarray, np.ndarray]:
+    """Where modifiers count as held whose release never came: until the key goes down again, or to the end."""
+    mine = np.flatnonzero(stream.keys.is_modifier[presses.which])
+    mine = mine[np.argsort(presses.which[mine], kind="stable")]
+    down, which = presses.down[mine], presses.which[mine]
+    end = np.full(len(mine), stream.rows)
+    end[:-1] = np.where(which[1:] == which[:-1], down[1:], stream.rows)
+    lost = presses.up[mine] < 0
+    return down[lost], end[lost]
+
+
+def _within(rows: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Whether each of some sorted rows lies in any of some ranges; `ends` are exclusive."""
+    edges = np.zeros(len(rows) + 1, np.int64)
+    np.add.at(edges, np.searchsorted(rows, begins), 1)
+    np.subtract.at(edges, np.searchsorted(rows, ends), 1)
+    return np.cumsum(edges[:-1]) > 0
 
 
 def _action_flags(flags: np.ndarray, kind: np.ndarray) -> np.ndarray:
@@ -425,6 +378,17 @@ def _resolved(text: str) -> str:
         else:
             kept.append(letter)
     return "".join(kept)
+
+
+def _letters(keys: Keys, rows: np.ndarray) -> pa.StringArray:
+    """What the keyboard produced at some typed keys; a backspace is the character that it is."""
+    name, text = keys.name_at(rows), keys.text_at(rows)
+    by_name = keys.table(lambda key: key == "space").astype(np.int8) + 2 * keys.table(lambda key: key == "backspace")
+    unprinted = np.array([not printable(value) for value in keys.texts], bool)
+    none = len(keys.texts)
+    letter = np.where(unprinted[text], none + (by_name[name] & 1), text)
+    letter[by_name[name] == 2] = none + 2
+    return pa.array([*keys.texts, "", " ", "\b"], pa.string()).take(pa.array(letter))
 
 
 def _joined(letters: pa.StringArray, begins: np.ndarray) -> pa.StringArray:
