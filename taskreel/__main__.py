@@ -42,6 +42,7 @@ def simulate(
     segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=1)] = 5.0,
     screens: Annotated[str, typer.Option(help="draw: every screen as it was; reuse: a few, fast.")] = "draw",
     devices: Annotated[int, typer.Option(help="Devices of each person, e.g. 2.", min=1)] = 1,
+    clock_offset_s: Annotated[float, typer.Option(help="How far the clocks of all but the first are ahead.")] = 0.0,
     markers: Annotated[bool, typer.Option(help="Whether people mark their tasks.")] = True,
     json_: JsonOption = False,
 ) -> None:
@@ -64,6 +65,7 @@ def simulate(
             segment_minutes=segment_minutes,
             screens=_one_of(screens, "--screens", "draw", "reuse"),  # type: ignore[arg-type]
             devices=devices,
+            clock_offset_s=clock_offset_s,
             markers=markers,
         )
     except ValueError as error:
