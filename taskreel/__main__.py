@@ -144,12 +144,17 @@ def run(
     until: Annotated[str | None, typer.Option(help="Segments that begin before then, ISO 8601.")] = None,
     participants: Annotated[str, typer.Option(help="Only these pseudonyms, e.g. p1,p2.")] = "",
     session_gap_s: Annotated[float, typer.Option(help="A longer pause in activity ends a session.")] = 600.0,
-    clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 0.0,
+    clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 60.0,
     longest_span_h: Annotated[float, typer.Option(help="Longer spans are cut on a UTC grid of this length.")] = 12.0,
-    idle_gap_s: Annotated[float, typer.Option(help="Without markers, a pause that ends an episode.")] = 120.0,
     max_episode_steps: Annotated[int, typer.Option(help="Episodes with more steps are cut.")] = 1000,
     max_episode_minutes: Annotated[float, typer.Option(help="Longer episodes are cut.")] = 60.0,
     min_episode_steps: Annotated[int, typer.Option(help="Unmarked pieces with fewer steps are residue.")] = 2,
+    keep_moves: Annotated[bool, typer.Option("--keep-moves", help="Every rest of the pointer is a moveTo.")] = False,
+    resolve_edits: Annotated[bool, typer.Option("--resolve-edits", help="Apply backspaces to texts.")] = False,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Change a rule's threshold, e.g. drag_px=12; see docs/actions.md, docs/episodes.md."),
+    ] = None,
     target_shard_mb: Annotated[float, typer.Option(help="Shards a split = listed size / this, rounded up.")] = 256.0,
     row_group_rows: Annotated[int, typer.Option(help="Most rows of a row group.")] = 100,
     row_group_mb: Annotated[float, typer.Option(help="Most distinct pictures of a row group, in MB.")] = 32.0,
@@ -158,7 +163,9 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
-    from taskreel.pipelines.options import RunOptions, RunPlaces
+    from taskreel.pipelines.options import RunOptions, RunPlaces, with_rules
+    from taskreel.transforms.actions import ActionOptions
+    from taskreel.transforms.episodes import EpisodeOptions
 
     try:
         places = RunPlaces(
@@ -173,10 +180,13 @@ def run(
             session_gap_s=session_gap_s,
             clock_correction_s=clock_correction_s,
             longest_span_h=longest_span_h,
-            idle_gap_s=idle_gap_s,
-            max_episode_steps=max_episode_steps,
-            max_episode_minutes=max_episode_minutes,
-            min_episode_steps=min_episode_steps,
+            **with_rules(
+                rule or (),
+                ActionOptions(keep_moves=keep_moves, resolve_edits=resolve_edits),
+                EpisodeOptions(
+                    max_steps=max_episode_steps, max_minutes=max_episode_minutes, min_steps=min_episode_steps
+                ),
+            ),
             target_shard_mb=target_shard_mb,
             row_group_rows=row_group_rows,
             row_group_mb=row_group_mb,

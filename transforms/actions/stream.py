@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taskreel.io.events import Flag, Kind
+from taskreel.io.events import Kind
 from taskreel.transforms.actions.rules import MODIFIERS
+from taskreel.transforms.looks import focus_changes
 
 ALTGR, OPTION = 1 << len(MODIFIERS), 2 << len(MODIFIERS)
 """Bits of a mask of held keys, above those of `MODIFIERS`."""
@@ -53,7 +54,7 @@ class Stream:
         self.flags = events.column("flags").to_numpy()
         self.keys = Keys(self)
         self._placed = self._rows_with_a_place()
-        self._focus_rows = self._focus_changes()
+        self._focus_rows = focus_changes(events, self.of_kind(Kind.FOCUS))
 
     def numbers(self, column: str, rows: np.ndarray | None = None) -> np.ndarray:
         """A column of whole numbers at some rows, or at all; null as 0."""
@@ -95,16 +96,6 @@ class Stream:
         back[order] = np.arange(len(rows))
         x, y, known = self.place(rows[order])
         return x[back], y[back], known[back]
-
-    def _focus_changes(self) -> np.ndarray:
-        """The rows at which a window took focus. What a segment states again is no change, unless it differs."""
-        rows = self.of_kind(Kind.FOCUS)
-        restated = self.flags[rows] & Flag.RESTATED != 0
-        if not restated.any():
-            return rows
-        windows = self.events.select(["app", "title", "url"]).take(pa.array(rows)).to_pylist()
-        again = [number > 0 and windows[number] == windows[number - 1] for number in range(len(windows))]
-        return rows[~(restated & np.array(again))]
 
     def focus(self, rows: np.ndarray) -> np.ndarray:
         """The number of the focus that holds at each of some sorted rows, -1 for none."""
