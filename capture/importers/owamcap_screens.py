@@ -83,10 +83,11 @@ def read_screens(screens: Sequence[Screen]) -> SeenScreens:
     rows = list(screen_events(_frames(ordered, lost)))
     same = len(ordered) - len(lost) - len(rows)
     missing = Counter(screen.media for screen in lost)
+    without = set(lost)
     return SeenScreens(
         rows + [_without_picture(screen) for screen in lost],
         tuple(f"{media} ({count} pictures)" for media, count in sorted(missing.items())),
-        _alignment([screen for screen in ordered if screen.beside and screen.pts_us is not None]),
+        _alignment([screen for screen in ordered if screen.pts_us is not None and screen not in without]),
         tuple(_notes(ordered, same)),
     )
 
