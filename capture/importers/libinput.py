@@ -1,6 +1,6 @@
 """The YAML of `libinput record`, version 1: devices with their description and their events.
 
-Beside kernel events (`evdev`) it can hold what libinput made of them and raw reports (`hid`): both are counted, not used.
+Beside kernel events (`evdev`) it can hold what libinput made of them and raw reports (`hid`): both are only counted.
 By default the recorder writes letters, digits and most other keys as KEY_A, so that passwords do not leak.
 Source of the format: libinput's manual page libinput-record(1) and its source, tools/libinput-record.c.
 """
@@ -203,7 +203,7 @@ def _tags(node: Any) -> Iterator[str]:
 
 
 def _is_obfuscated(events: np.ndarray, has_comment: bool) -> bool:
-    """Whether the recorder hid a device's keys: by its comments, or, where they are gone, since all scan codes are one."""
+    """Whether the recorder hid a device's keys: its comments say so, or, without them, all scan codes are one."""
     scans = events["value"][(events["type"] == EV_MSC) & (events["code"] == MSC_SCAN)]
     keys = events["code"][events["type"] == EV_KEY]
     return KEY_A in keys and (has_comment or (len(scans) > 1 and bool((scans == _OBFUSCATED_SCAN).all())))
