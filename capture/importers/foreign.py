@@ -64,14 +64,15 @@ class ImportOptions:
 class Alignment:
     """How pictures of a video were put on the clock of the events.
 
-    `offset_us` was added to the time of each picture in the video; what remains between that and the time that the
-    recorder noted for the picture has the median `median_error_us` and the maximum `max_error_us`, both absolute.
+    `offset_us` is when the video began, µs UTC. What remains between the video's time with that offset and the times
+    that the recorder noted has the median `median_error_us` and the maximum `max_error_us`, both absolute; None where
+    the recorder noted nothing to compare with.
     """
 
     pictures: int
     offset_us: int
-    median_error_us: int
-    max_error_us: int
+    median_error_us: int | None
+    max_error_us: int | None
 
 
 @dataclass(frozen=True)

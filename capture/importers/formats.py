@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from taskreel.capture.importers.control import tag_recorder_control
-from taskreel.capture.importers.foreign import Imported, ImportOptions, Reader
+from taskreel.capture.importers.foreign import ForeignRecordingError, Imported, ImportOptions, Reader
+from taskreel.capture.keymaps import UnknownLayoutError
 
 
 class MissingLibraryError(ImportError):
@@ -40,10 +41,15 @@ FORMATS = {
 def import_recording(name: str, sources: Sequence[Path], options: ImportOptions) -> Imported:
     """Read a session of the format `name`, with the recorder's own keys tagged.
 
-    Raises `ForeignRecordingError` for what is not of the format, `MissingLibraryError` for what cannot be read here.
+    Raises `ForeignRecordingError` for what is not of the format, cannot be read or names no layout, and
+    `MissingLibraryError` for what cannot be read here.
     """
     try:
         imported = FORMATS[name].reader()(sources, options)
+    except UnknownLayoutError as error:
+        raise ForeignRecordingError(f"--layout {options.layout}: {error}") from error
+    except OSError as error:
+        raise ForeignRecordingError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except ImportError as error:
         raise MissingLibraryError(
             f"{name} needs the extra `import` (pip install 'taskreel[import]'): {error}"

@@ -1,0 +1,89 @@
+"""The messages of an MCAP file, as far as it is whole: a damaged chunk or a missing end costs what was in it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+from mcap.exceptions import InvalidMagic, McapError
+from mcap.records import Channel, Chunk, McapRecord, Message, Schema
+from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
+
+from taskreel.capture.importers.foreign import BadLine, ForeignRecordingError
+
+_LONGEST_RECORD_BYTES = 1 << 30
+_MAGIC_BYTES = 8
+_FAULTS = (McapError, CRCValidationError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, KeyError)
+"""What the library raises for damaged bytes: it checks little itself. lz4 raises `RuntimeError`."""
+
+
+@dataclass(frozen=True)
+class McapMessage:
+    """A message with its number in the file (from 1) and the name of its schema."""
+
+    number: int
+    schema: str
+    publish_ns: int
+    data: bytes
+
+
+def read_messages(path: Path, bad: list[BadLine]) -> Iterator[McapMessage]:
+    """The messages in the order of the file. What cannot be read is put into `bad`, by the number of the next message.
+
+    Raises `ForeignRecordingError` for a file that is no MCAP.
+    """
+    schemas: dict[int, str] = {}
+    channels: dict[int, Channel] = {}
+    number = 0
+
+    def fault(reason: str) -> None:
+        bad.append(BadLine(path.name, number + 1, reason))
+
+    for record in _records(path, fault):
+        if isinstance(record, Schema):
+            schemas[record.id] = record.name
+        elif isinstance(record, Channel):
+            channels[record.id] = record
+        elif isinstance(record, Message):
+            number += 1
+            channel = channels.get(record.channel_id)
+            if channel is None or channel.message_encoding != "json":
+                bad.append(BadLine(path.name, number, "a message whose channel is missing or not JSON"))
+            else:
+                yield McapMessage(number, schemas.get(channel.schema_id, ""), record.publish_time, record.data)
+
+
+def _records(path: Path, fault: Callable[[str], None]) -> Iterator[McapRecord]:
+    """Schemas, channels and messages, in chunks or not, up to where the file can be followed."""
+    with open(path, "rb") as file:
+        records = StreamReader(file, emit_chunks=True, record_size_limit=_LONGEST_RECORD_BYTES).records
+        while True:
+            try:
+                record = next(records, None)
+            except InvalidMagic:
+                if file.tell() <= _MAGIC_BYTES:
+                    raise ForeignRecordingError(f"{path}: not an MCAP file; OWAMcap recordings are") from None
+                fault("the file goes on after its end")
+                return
+            except _FAULTS:
+                if file.tell() < _MAGIC_BYTES:
+                    raise ForeignRecordingError(f"{path}: not an MCAP file; OWAMcap recordings are") from None
+                fault("the file is damaged or cut off from here on")
+                return
+            if record is None:
+                return
+            if isinstance(record, Chunk):
+                yield from _of_chunk(record, fault)
+            else:
+                yield record
+
+
+def _of_chunk(chunk: Chunk, fault: Callable[[str], None]) -> list[McapRecord]:
+    try:
+        return breakup_chunk(chunk, validate_crc=True)
+    except _FAULTS:
+        fault("a chunk of messages is damaged")
+        return []
