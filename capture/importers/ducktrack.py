@@ -67,8 +67,8 @@ class _Line:
 
 def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
     """Read a recording: its folder, or its files. Raises `ForeignRecordingError` if it is of another kind."""
-    metadata = _metadata(sources)
     files = [path for source in sources for path in _event_files(source)]
+    metadata = _metadata(sources)
     bad: list[BadLine] = []
     lines = [line for path in files for line in _lines(path, metadata.on_a_mac, bad)]
     rows = _without_doubles(lines)
