@@ -67,7 +67,7 @@ class _Line:
 
 def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
     """Read a recording: its folder, or its files. Raises `ForeignRecordingError` if it is of another kind."""
-    files = [path for source in sources for path in _event_files(source)]
+    files = list({path.resolve(): path for source in sources for path in _event_files(source)}.values())
     metadata = _metadata(sources)
     bad: list[BadLine] = []
     lines = [line for path in files for line in _lines(path, metadata.on_a_mac, bad)]
@@ -86,7 +86,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
         screen=metadata.screen,
         coordinate_space="logical" if metadata.on_a_mac else "physical",
         positions_per_px=POSITION_UNITS_PER_PX,
-        clock_anchors=((metadata.begin_us - offset_us, metadata.begin_us),),
+        clock_anchors=(),  # local time with no offset: nothing that another device could be aligned with
         final=True,
     )
     return Imported(
