@@ -25,7 +25,7 @@ from taskreel.capture.importers.fields import (
     json_object,
     number,
     position_units,
-    seconds_as_us,
+    clock_us,
     text,
     wheel_units,
 )
@@ -134,6 +134,8 @@ def _metadata(sources: Sequence[Path]) -> _Metadata:
         raise ForeignRecordingError(f"{path}: {error}; is it of a DuckTrack recording?") from None
     except ValueError:
         raise ForeignRecordingError(f"{path}: field start_time: YYYY-MM-DD HH:MM:SS is expected") from None
+    if not 1970 <= begun.year <= 9000:
+        raise ForeignRecordingError(f"{path}: field start_time: a year from 1970 on is expected")
     begin_us = round(begun.timestamp()) * 1_000_000
     return _Metadata(path, size, begin_us, values.get("system") == "Darwin", video_clock(values))
 
@@ -173,7 +175,7 @@ def _without_doubles(lines: Sequence[_Line]) -> list[dict[str, Any]]:
 
 def _row(event: dict[str, Any], on_a_mac: bool) -> dict[str, Any]:
     """A line as a row of the event table, on the recorder's clock."""
-    time_us = seconds_as_us(event, "time_stamp")
+    time_us = clock_us(event, "time_stamp")
     if "action" not in event and ("top_window_name" in event or "app_name" in event):
         return {"time_us": time_us, "kind": Kind.FOCUS} | _window(event)
     action = choice(event, "action", *_FIELDS)

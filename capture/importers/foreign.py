@@ -122,7 +122,7 @@ def content_id(files: Iterable[Path]) -> str:
 
 
 def session_files(sources: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
-    """The files of a session, each once: sources that are files, and of folders those with one of the suffixes, by name.
+    """The files of a session, each once: the sources that are files, and the files in folders with one of the suffixes.
 
     Raises `ForeignRecordingError` for a source that is not there, and for a folder without such a file.
     """
