@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from taskreel.capture.importers.fields import (
     BadEventError,
     choice,
+    clock_us,
     flag,
     json_object,
     number,
     position_units,
-    clock_us,
     text,
     wheel_units,
 )
