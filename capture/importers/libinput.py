@@ -36,7 +36,7 @@ _OBFUSCATED_SCAN = KEY_A
 _WRITTEN = re.compile(
     r"\s*(- )?\s*("  # an item of a list, or not
     r"[\w.]+:(\s.*)?|"  # a key and its value
-    r"\[[^\[\]]*\],?|\{[^{}]*\}|[A-Z][A-Z0-9_]*=.*|"  # an event, libinput's event, a property
+    r"\[[^\[\]]*\],?|\{[^{}]*\}|[A-Za-z]\w*=.*|"  # an event, libinput's event, a property or quirk
     r"(0x[0-9a-f]{2}, ?)*(0x[0-9a-f]{2},?)?|\]"  # the lines of `hid`
     r")\s*(#.*)?"
 )
