@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -43,10 +44,11 @@ def _decoded(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
         if not container.streams.video:
             raise VideoError(f"{path}: has no video stream")
         stream = container.streams.video[0]
+        time_base = stream.time_base or Fraction(1, av.time_base)
         try:
             for frame in container.decode(stream):
                 if frame.pts is not None:
-                    yield int(frame.pts * stream.time_base * 1_000_000), frame
+                    yield int(frame.pts * time_base * 1_000_000), frame
         except av.FFmpegError:
             return
 

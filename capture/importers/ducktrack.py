@@ -9,7 +9,7 @@ xlang-ai/AgentNetTool (`agentnet-annotator/api/core/recorder.py`, `a11y_listener
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,7 +222,7 @@ def _key(event: dict[str, Any], on_a_mac: bool) -> tuple[str | None, str | None]
     return key_and_text(name, text({"pynput_key": ""} | event, "pynput_key"), on_a_mac=on_a_mac)
 
 
-_FIELDS = {
+_FIELDS: dict[str, Callable[[dict[str, Any], bool], dict[str, Any]]] = {
     "move": _move,
     "click": _click,
     "scroll": _scroll,

@@ -34,10 +34,11 @@ def json_object(line: str | bytes) -> dict[str, Any]:
 def number(event: Mapping[str, Any], name: str) -> float | int:
     """A finite number."""
     value = event.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
-        raise BadEventError(f"field {name}: a number is expected")
-    return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise BadEventError(f"field {name}: a number is expected")
 
 
 def text(event: Mapping[str, Any], name: str) -> str:

@@ -82,7 +82,7 @@ def _records(path: Path, fault: Callable[[str], None]) -> Iterator[McapRecord]:
             except InvalidMagic:
                 if file.tell() <= _MAGIC_BYTES:
                     raise ForeignRecordingError(f"{path}: not an MCAP file; OWAMcap recordings are") from None
-                fault("the file goes on after its end")
+                fault("the end of the file is damaged")
                 return
             except _FAULTS:
                 if file.tell() < _MAGIC_BYTES:

@@ -114,16 +114,14 @@ def _frames(ordered: Sequence[Screen], lost: list[Screen]) -> Iterator[tuple[int
 
 def _from_video(video: Path, screens: Sequence[Screen]) -> Iterator[np.ndarray | None]:
     """A frame for each screen, in the same order. The video is read once if its times rise as the screens' do."""
-    runs = np.cumsum([0, *(after.pts_us < before.pts_us for before, after in pairwise(screens))])
-    for run in range(runs[-1] + 1):
-        wanted = [screen.pts_us or 0 for screen, number in zip(screens, runs, strict=True) if number == run]
-        found = 0
+    pts_us = [screen.pts_us or 0 for screen in screens]
+    falls = [place for place, (before, after) in enumerate(pairwise(pts_us), start=1) if after < before]
+    for first, end in pairwise([0, *falls, len(pts_us)]):
         try:
-            for frame in frames_at(video, wanted):
-                found += 1
-                yield frame and frame[1]
-        except VideoError:
-            yield from [None] * (len(wanted) - found)
+            for frame in frames_at(video, pts_us[first:end]):
+                yield frame[1] if frame else None
+        except VideoError:  # raised before the first frame
+            yield from [None] * (end - first)
 
 
 def _from_image(screen: Screen) -> np.ndarray | None:
@@ -178,8 +176,9 @@ def _base64(data: str) -> bytes:
 
 def _size(event: dict[str, Any]) -> tuple[int, int] | None:
     shape = event.get("shape")
-    is_size = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int and 0 < n < 1 << 20 for n in shape)
-    return (shape[0], shape[1]) if is_size else None
+    if isinstance(shape, list) and len(shape) == 2 and all(type(n) is int and 0 < n < 1 << 20 for n in shape):
+        return shape[0], shape[1]
+    return None
 
 
 # ---------------------------------------------------------------------------------------------------- findings

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from itertools import pairwise
 from pathlib import Path
@@ -200,6 +201,14 @@ def test_a_video_that_is_none_is_missing(tmp_path: Path) -> None:
     assert result.missing_media == ("video.mkv (3 pictures)",)
 
 
+def test_a_video_whose_times_start_again_is_read_again(tmp_path: Path) -> None:
+    write_video(tmp_path / "video.mkv", [(0, picture(0)), (100, picture(100)), (200, picture(200))])
+    wanted = (100, 200, 0, 100)
+    said = [screen(BEGIN_NS + n * MS_NS, "video.mkv", pts * MS_NS, (32, 24)) for n, pts in enumerate(wanted)]
+    rows = imported(write_mcap(tmp_path / "a.mcap", said)).events.to_pylist()
+    assert [np.asarray(Image.open(io.BytesIO(row["picture"])))[0, 0, 0] for row in rows] == [100, 200, 0, 100]
+
+
 def test_a_frame_that_the_video_does_not_have_is_missing(tmp_path: Path) -> None:
     write_video(tmp_path / "video.mkv", [(0, picture(0)), (100, picture(200))])
     result = imported(write_mcap(tmp_path / "a.mcap", session("video.mkv")))
@@ -310,6 +319,21 @@ def test_a_file_that_was_cut_off_gives_what_is_whole(
     expected = imported(whole).events.column("time_us").to_pylist()
     assert result.events.column("time_us").to_pylist() == expected[: result.events.num_rows]
     assert result.events.num_rows == len(expected) or result.bad_lines
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_is_damaged_it_is_a_recording_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = write_mcap(tmp_path_factory.mktemp("damaged") / "a.mcap", GOOD, chunk_bytes=400)
+    content = bytearray(path.read_bytes())
+    times = set(imported(path).events.column("time_us").to_pylist())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(ForeignRecordingError):
+        assert set(imported(path).events.column("time_us").to_pylist()) <= times
 
 
 def test_a_damaged_chunk_costs_only_what_is_in_it(tmp_path: Path) -> None:
