@@ -97,7 +97,8 @@ def import_(
     participant: Annotated[str, typer.Option(help="Pseudonym of the person, lower-case letters and digits.")] = "guest",
     region: Annotated[str, typer.Option(help="Where it was recorded, for the consent policy, e.g. us.")] = "us",
     layout: Annotated[
-        str | None, typer.Option(help="Keyboard layout, where keys are bare codes, e.g. de; without it, us and flagged.")
+        str | None,
+        typer.Option(help="Keyboard layout, where keys are bare codes, e.g. de; without it, us and flagged."),
     ] = None,
     segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=0.1)] = 5.0,
     grant: Annotated[bool, typer.Option(help="Also write a consent record: you vouch that the person agreed.")] = False,
@@ -126,6 +127,8 @@ def import_(
             store.create(record.path, record.to_json())
     except (ForeignRecordingError, MissingLibraryError, SegmentNameError, StoreError, ValueError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{out}: cannot be written ({error.strerror})")
     print(json.dumps(facts(imported, len(names)), sort_keys=True) if json_ else page(imported, len(names)))
     for line in bad_line_report(imported):
         print(line, file=sys.stderr)

@@ -36,8 +36,9 @@ def tag_recorder_control(events: pa.Table) -> pa.Table:
     """`events` (`SEGMENT_SCHEMA`, in order of time) with `Flag.RECORDER_CONTROL` on the keys that ended the recording.
 
     These are the keys that went down in the last `CONTROL_US` and never came up. If only modifiers are left of a chord,
-    the one key that was pressed and released under them belongs to it. Keys that only type (a letter, Shift and a
-    letter) are left alone: a recording that was cut off while somebody typed ends so, too.
+    the one key that was pressed and released under them belongs to it. Left alone is what a recording also ends with
+    that was cut off while somebody worked: keys that only type (a letter, Shift and a letter), and modifiers under
+    which several keys were pressed.
     """
     rows = control_rows(events)
     if not len(rows):
@@ -58,7 +59,7 @@ def control_rows(events: pa.Table) -> np.ndarray:
     if all(press.name.startswith(_MODIFIERS) for press in left):
         under = [press for press in presses if not press.is_open and press.rows[0] > min(p.rows[0] for p in left)]
         plain = [press for press in under if not press.name.startswith(_MODIFIERS)]
-        chord = left + (plain if len(plain) == 1 else [])
+        chord = left + plain if len(plain) <= 1 else []
     return np.sort(np.array([row for press in chord for row in press.rows], np.int64))
 
 

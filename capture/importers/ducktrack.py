@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from taskreel.capture.importers.fields import (
     BadEventError,
     choice,
+    clock_us,
     flag,
     json_object,
     number,
     position_units,
-    seconds_as_us,
     text,
     wheel_units,
 )
@@ -67,8 +67,8 @@ class _Line:
 
 def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
     """Read a recording: its folder, or its files. Raises `ForeignRecordingError` if it is of another kind."""
+    files = list({path.resolve(): path for source in sources for path in _event_files(source)}.values())
     metadata = _metadata(sources)
-    files = [path for source in sources for path in _event_files(source)]
     bad: list[BadLine] = []
     lines = [line for path in files for line in _lines(path, metadata.on_a_mac, bad)]
     rows = _without_doubles(lines)
@@ -86,7 +86,7 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
         screen=metadata.screen,
         coordinate_space="logical" if metadata.on_a_mac else "physical",
         positions_per_px=POSITION_UNITS_PER_PX,
-        clock_anchors=((metadata.begin_us - offset_us, metadata.begin_us),),
+        clock_anchors=(),  # local time with no offset: nothing that another device could be aligned with
         final=True,
     )
     return Imported(
@@ -134,6 +134,8 @@ def _metadata(sources: Sequence[Path]) -> _Metadata:
         raise ForeignRecordingError(f"{path}: {error}; is it of a DuckTrack recording?") from None
     except ValueError:
         raise ForeignRecordingError(f"{path}: field start_time: YYYY-MM-DD HH:MM:SS is expected") from None
+    if not 1970 <= begun.year <= 9000:
+        raise ForeignRecordingError(f"{path}: field start_time: a year from 1970 on is expected")
     begin_us = round(begun.timestamp()) * 1_000_000
     return _Metadata(path, size, begin_us, values.get("system") == "Darwin", video_clock(values))
 
@@ -173,7 +175,7 @@ def _without_doubles(lines: Sequence[_Line]) -> list[dict[str, Any]]:
 
 def _row(event: dict[str, Any], on_a_mac: bool) -> dict[str, Any]:
     """A line as a row of the event table, on the recorder's clock."""
-    time_us = seconds_as_us(event, "time_stamp")
+    time_us = clock_us(event, "time_stamp")
     if "action" not in event and ("top_window_name" in event or "app_name" in event):
         return {"time_us": time_us, "kind": Kind.FOCUS} | _window(event)
     action = choice(event, "action", *_FIELDS)

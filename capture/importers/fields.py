@@ -11,6 +11,7 @@ from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK
 
 _LONGEST_PX = (1 << 31) // POSITION_UNITS_PER_PX - 1
 _MOST_TICKS = (1 << 31) // WHEEL_UNITS_PER_TICK - 1
+_LONGEST_UPTIME_S = 10_000_000_000
 _LATEST_US = 250_000_000_000_000_000
 """In the year 9892; the name of a segment has a year of four digits."""
 
@@ -73,9 +74,12 @@ def wheel_units(event: Mapping[str, Any], name: str) -> int:
     return round(_within(event, name, _MOST_TICKS) * WHEEL_UNITS_PER_TICK)
 
 
-def seconds_as_us(event: Mapping[str, Any], name: str) -> int:
-    """Seconds as whole microseconds."""
-    return round(_within(event, name, _LATEST_US // 1_000_000) * 1_000_000)
+def clock_us(event: Mapping[str, Any], name: str) -> int:
+    """Seconds of a monotonic clock, which begins at 0 at the earliest, as whole microseconds."""
+    seconds = _within(event, name, _LONGEST_UPTIME_S)
+    if seconds < 0:
+        raise BadEventError(f"field {name}: a time before the clock's beginning")
+    return round(seconds * 1_000_000)
 
 
 def utc_us(nanoseconds: int) -> int:

@@ -122,11 +122,11 @@ def content_id(files: Iterable[Path]) -> str:
 
 
 def session_files(sources: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
-    """The files of a session: sources that are files, and of folders those with one of the suffixes, by name.
+    """The files of a session, each once: the sources that are files, and the files in folders with one of the suffixes.
 
     Raises `ForeignRecordingError` for a source that is not there, and for a folder without such a file.
     """
-    return [path for source in sources for path in _files_of(source, suffixes)]
+    return list({path.resolve(): path for source in sources for path in _files_of(source, suffixes)}.values())
 
 
 def _files_of(source: Path, suffixes: Sequence[str]) -> Iterator[Path]:

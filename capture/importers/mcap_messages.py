@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zstandard
 from mcap.exceptions import InvalidMagic, McapError
+from mcap.reader import SeekingReader
 from mcap.records import Channel, Chunk, McapRecord, Message, Schema
 from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
 
@@ -31,12 +32,12 @@ class McapMessage:
 
 
 def read_messages(path: Path, bad: list[BadLine]) -> Iterator[McapMessage]:
-    """The messages in the order of the file. What cannot be read is put into `bad`, by the number of the next message.
+    """The messages in the order of the file. What cannot be read is put into `bad`, by the number of the next message:
+    those in a damaged chunk are not counted.
 
     Raises `ForeignRecordingError` for a file that is no MCAP.
     """
-    schemas: dict[int, str] = {}
-    channels: dict[int, Channel] = {}
+    schemas, channels = _of_summary(path)
     number = 0
 
     def fault(reason: str) -> None:
@@ -44,7 +45,7 @@ def read_messages(path: Path, bad: list[BadLine]) -> Iterator[McapMessage]:
 
     for record in _records(path, fault):
         if isinstance(record, Schema):
-            schemas[record.id] = record.name
+            schemas[record.id] = record
         elif isinstance(record, Channel):
             channels[record.id] = record
         elif isinstance(record, Message):
@@ -53,7 +54,22 @@ def read_messages(path: Path, bad: list[BadLine]) -> Iterator[McapMessage]:
             if channel is None or channel.message_encoding != "json":
                 bad.append(BadLine(path.name, number, "a message whose channel is missing or not JSON"))
             else:
-                yield McapMessage(number, schemas.get(channel.schema_id, ""), record.publish_time, record.data)
+                yield McapMessage(number, _name(schemas, channel), record.publish_time, record.data)
+
+
+def _of_summary(path: Path) -> tuple[dict[int, Schema], dict[int, Channel]]:
+    """Schemas and channels as the end of the file repeats them: the chunk that has them first may be damaged."""
+    try:
+        with open(path, "rb") as file:
+            summary = SeekingReader(file).get_summary()
+    except (*_FAULTS, OSError):
+        return {}, {}
+    return (dict(summary.schemas), dict(summary.channels)) if summary else ({}, {})
+
+
+def _name(schemas: dict[int, Schema], channel: Channel) -> str:
+    schema = schemas.get(channel.schema_id)
+    return schema.name if schema else ""
 
 
 def _records(path: Path, fault: Callable[[str], None]) -> Iterator[McapRecord]:

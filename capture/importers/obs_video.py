@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskreel.capture.importers.fields import BadEventError, seconds_as_us
+from taskreel.capture.importers.fields import BadEventError, clock_us
 from taskreel.capture.importers.foreign import Alignment
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _seconds(times: Sequence[object]) -> list[int]:
     found = []
     for time in times:
         try:
-            found.append(seconds_as_us({"time": time}, "time"))
+            found.append(clock_us({"time": time}, "time"))
         except BadEventError:
             continue
     return found

@@ -15,12 +15,13 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,17 @@ from taskreel.capture.video import VideoError, frames_at
 from taskreel.io.events import Kind
 
 _VIDEO_SUFFIXES = (".mkv", ".mp4")
+_LONGEST_NAME_BYTES = 255
+_NO_NAME = "a picture without the name of a file"
 
 
 @dataclass(frozen=True)
 class Screen:
     """A screen: when it was seen, and where its picture is.
 
-    `media` is what the recording calls it. The picture is in `embedded`, or in the file `beside`, at `pts_us` if that
-    is a video; `beside` is None if there is no such file. `size`: width and height in px, where the message says them.
+    `media` is the name of its file, without the folders of the computer that wrote it. The picture is in `embedded`, or
+    in the file `beside`, at `pts_us` if that is a video; `beside` is None if there is no such file. `size`: width and
+    height in px, where the message says them.
     """
 
     time_us: int
@@ -70,9 +74,10 @@ def picture_of(event: dict[str, Any], time_us: int, recording: Path) -> Screen:
     size = _size(event)
     if reference.get("type") == "embedded":
         return Screen(time_us, "an embedded picture", embedded=_base64(text(reference, "data")), size=size)
-    name = text(reference, "uri" if "uri" in reference else "path")
-    if name.startswith("data:"):
-        return Screen(time_us, "an embedded picture", embedded=_base64(name.partition(",")[2]), size=size)
+    uri = text(reference, "uri" if "uri" in reference else "path")
+    if uri.startswith("data:"):
+        return Screen(time_us, "an embedded picture", embedded=_base64(uri.partition(",")[2]), size=size)
+    name = _file_name(uri)
     return Screen(time_us, name, _beside(recording, name), pts_us, size=size)
 
 
@@ -83,10 +88,11 @@ def read_screens(screens: Sequence[Screen]) -> SeenScreens:
     rows = list(screen_events(_frames(ordered, lost)))
     same = len(ordered) - len(lost) - len(rows)
     missing = Counter(screen.media for screen in lost)
+    without = set(lost)
     return SeenScreens(
         rows + [_without_picture(screen) for screen in lost],
         tuple(f"{media} ({count} pictures)" for media, count in sorted(missing.items())),
-        _alignment([screen for screen in ordered if screen.beside and screen.pts_us is not None]),
+        _alignment([screen for screen in ordered if screen.pts_us is not None and screen not in without]),
         tuple(_notes(ordered, same)),
     )
 
@@ -152,9 +158,15 @@ def _without_picture(screen: Screen) -> dict[str, object]:
 
 def _beside(recording: Path, name: str) -> Path | None:
     """The file beside the recording: of that name, else with the recording's own name and a video's suffix."""
-    plain = PureWindowsPath(name).name if "\\" in name else PurePosixPath(name).name
-    names = [plain, *(recording.stem + suffix for suffix in _VIDEO_SUFFIXES)]
-    return next((path for path in map(recording.with_name, filter(None, names)) if path.is_file()), None)
+    names = [name, *(recording.stem + suffix for suffix in _VIDEO_SUFFIXES)]
+    return next((path for path in map(recording.with_name, names) if path.is_file()), None)
+
+
+def _file_name(uri: str) -> str:
+    """The last part of a path or an address: never a path, so that no other folder can be meant by it."""
+    name = re.split(r"[/\\]", uri.partition("?")[0])[-1]
+    is_name = "\0" not in name and name not in ("", ".", "..") and len(name.encode()) <= _LONGEST_NAME_BYTES
+    return name if is_name else _NO_NAME
 
 
 def _base64(data: str) -> bytes:
@@ -191,5 +203,5 @@ def _notes(ordered: Sequence[Screen], same: int) -> Iterator[str]:
         yield f"{same} pictures show nothing new and make no event"
     renamed = {screen.media: screen.beside.name for screen in ordered if screen.beside}
     for media, beside in sorted(renamed.items()):
-        if PureWindowsPath(media).name != beside:
+        if media != beside:
             yield f"{media} is not there; {beside} beside the recording was taken"
