@@ -157,7 +157,7 @@ class _XkbState(KeyboardState):
 
     def _text(self, code: int) -> str | None:
         keycode = code + _XKB_KEYCODE_OFFSET
-        if self._is_silenced(keycode):
+        if self._is_silenced():
             return None
         status = self._xkb.ComposeStatus
         self._compose.feed(self._state.key_get_one_sym(keycode))
@@ -168,10 +168,9 @@ class _XkbState(KeyboardState):
             return _printable(self._compose.get_utf8())
         return None
 
-    def _is_silenced(self, keycode: int) -> bool:
-        """Whether Ctrl, Alt or Meta is held and not used up by the level that it selects."""
-        held = self._state.serialize_mods(self._xkb.StateComponent.XKB_STATE_MODS_EFFECTIVE) & self._silencing
-        return bool(held and self._state.mod_mask_remove_consumed(keycode, held))
+    def _is_silenced(self) -> bool:
+        """Whether Ctrl, Alt or Meta is held, used up by the key's level or not: XKB has keypad keys use up Ctrl."""
+        return bool(self._state.serialize_mods(self._xkb.StateComponent.XKB_STATE_MODS_EFFECTIVE) & self._silencing)
 
     def _change(self, code: int, down: bool) -> None:
         direction = self._xkb.KeyDirection

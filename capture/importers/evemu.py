@@ -7,7 +7,6 @@ Source of the format: evemu's manual page evemu-record(1) and the files of https
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,16 +69,7 @@ class _Reading:
         if not line or line.startswith("#"):
             self.is_evemu |= bool(_IS_EVEMU.match(line))
             return
-        letter, _, rest = line.partition(":")
-        takers: dict[str, Callable[[str], str | None]] = {
-            "E": lambda _: self._event(line),
-            "N": self._name,
-            "P": self._property,
-            "B": self._bits,
-            "A": self._axis,
-            **dict.fromkeys(_UNUSED, lambda _: None),
-        }
-        reason = takers[letter](rest.strip()) if letter in takers else "begins with no letter of evemu's"
+        reason = self._event(line) if line.startswith("E:") else self._described(line)
         if reason:
             self.bad.append(BadLine(self.file, number, reason))
         else:
@@ -107,9 +97,17 @@ class _Reading:
         self.events.append((time_us, int(kind, 16), int(code, 16), int(value)))
         return None
 
-    def _name(self, rest: str) -> None:
+    def _described(self, line: str) -> str | None:
+        letter, _, rest = line.partition(":")
+        takers = {"N": self._name, "P": self._property, "B": self._bits, "A": self._axis}
+        if letter in takers:
+            return takers[letter](rest.strip())
+        return None if letter in _UNUSED else "begins with no letter of evemu's"
+
+    def _name(self, rest: str) -> str | None:
         self.name = rest
         self.is_described = True
+        return None
 
     def _property(self, rest: str) -> str | None:
         if not _BYTES.fullmatch(rest):

@@ -171,6 +171,14 @@ def test_files_in_any_order_are_one_recording(paths: list[Path]) -> None:
     assert read_evemu(paths, OPTIONS) == read_evemu(files_that_fit(), OPTIONS)
 
 
+@pytest.mark.parametrize("names", [("1.events", "2.events"), ("2.events", "1.events")])
+def test_the_names_of_files_mean_nothing(names: tuple[str, str], tmp_path: Path) -> None:
+    """Not even for two keyboards with a press at the very same time."""
+    for name, code in zip(names, ("001e", "0030"), strict=True):
+        (tmp_path / name).write_text(f"E: 1.000000 0001 {code} 1\nE: 1.000000 0000 0000 0\n")
+    assert read_evemu([tmp_path], OPTIONS).events.column("key").to_pylist() == ["b", "a"]
+
+
 def test_files_of_a_session_are_merged_by_time() -> None:
     apart = [read_evemu([path], OPTIONS) for path in files_that_fit()]
     together = read_evemu(files_that_fit(), OPTIONS)

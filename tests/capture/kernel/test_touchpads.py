@@ -165,6 +165,23 @@ class TestTwoFingers:
         assert moved_px(rows) == (120, 0)
         assert of_kinds(rows, Kind.SCROLL) == []
 
+    def test_a_finger_that_lifts_as_another_lands_is_another(self) -> None:
+        frames: list[Any] = stroke(0, 400, 500, 800, 500)[:-1]
+        frames += [(315, [(ABS, TRACK, 7), (ABS, MT_X, 1900)]), (330, glide(0, 1920, 500)), (345, lift(0))]
+        assert moved_px(rows_of(CLICKPAD, frames)) == (252, 0)
+
+    def test_a_pad_with_one_place_may_change_the_finger_that_it_tells(self) -> None:
+        frames: list[Any] = [(0, [(KEY, TOUCH, 1), (KEY, ONE, 1), (ABS, X, 400), (ABS, Y, 500)])]
+        frames += [(200, [(ABS, X, 500)]), (215, [(KEY, ONE, 0), (KEY, TWO, 1), (ABS, X, 1900)])]
+        frames += [(230, [(KEY, TWO, 0), (KEY, ONE, 1), (ABS, X, 500)]), (245, [(KEY, TOUCH, 0), (KEY, ONE, 0)])]
+        assert moved_px(rows_of(ONE_PLACE, frames)) == (60, 0)
+
+    def test_a_finger_from_before_lost_events_is_no_longer_there(self) -> None:
+        frames: list[Any] = [(0, land(0, 1, 400, 500)), (10, [(SYN, 3, 0)])]
+        frames += [(300 + time_ms, events[1:]) for time_ms, events in stroke(0, 400, 500, 800, 500)]
+        frames[2] = (300, land(1, 2, 400, 500))
+        assert moved_px(rows_of(CLICKPAD, frames)) == (240, 0)
+
     def test_three_fingers_do_nothing(self) -> None:
         landed = land(0, 1, 500, 500) + land(1, 2, 900, 500) + land(2, 3, 1300, 500)
         frames: list[Any] = [(0, landed)]
