@@ -8,17 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zstandard
-from mcap.exceptions import InvalidMagic, McapError
+from mcap.exceptions import McapError
 from mcap.reader import SeekingReader
 from mcap.records import Channel, Chunk, McapRecord, Message, Schema
 from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
 
 from taskreel.capture.importers.foreign import BadLine, ForeignRecordingError
 
-_LONGEST_RECORD_BYTES = 1 << 30
-_MAGIC_BYTES = 8
-_FAULTS = (McapError, CRCValidationError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, KeyError)
-"""What the library raises for damaged bytes: it checks little itself. lz4 raises `RuntimeError`."""
+_MAGIC = b"\x89MCAP0\r\n"
+_FAULTS = (
+    CRCValidationError,
+    KeyError,
+    McapError,
+    MemoryError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zstandard.ZstdError,
+)
+"""What the library raises for damaged bytes: it checks little itself. `MemoryError`: for a size that is damaged."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,9 @@ def read_messages(path: Path, bad: list[BadLine]) -> Iterator[McapMessage]:
 
     Raises `ForeignRecordingError` for a file that is no MCAP.
     """
+    with open(path, "rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise ForeignRecordingError(f"{path}: not an MCAP file; OWAMcap recordings are")
     schemas, channels = _of_summary(path)
     number = 0
 
@@ -61,7 +72,7 @@ def _of_summary(path: Path) -> tuple[dict[int, Schema], dict[int, Channel]]:
     """Schemas and channels as the end of the file repeats them: the chunk that has them first may be damaged."""
     try:
         with open(path, "rb") as file:
-            summary = SeekingReader(file).get_summary()
+            summary = SeekingReader(file, record_size_limit=path.stat().st_size).get_summary()
     except (*_FAULTS, OSError):
         return {}, {}
     return (dict(summary.schemas), dict(summary.channels)) if summary else ({}, {})
@@ -75,18 +86,11 @@ def _name(schemas: dict[int, Schema], channel: Channel) -> str:
 def _records(path: Path, fault: Callable[[str], None]) -> Iterator[McapRecord]:
     """Schemas, channels and messages, in chunks or not, up to where the file can be followed."""
     with open(path, "rb") as file:
-        records = StreamReader(file, emit_chunks=True, record_size_limit=_LONGEST_RECORD_BYTES).records
+        records = StreamReader(file, emit_chunks=True, record_size_limit=path.stat().st_size).records
         while True:
             try:
                 record = next(records, None)
-            except InvalidMagic:
-                if file.tell() <= _MAGIC_BYTES:
-                    raise ForeignRecordingError(f"{path}: not an MCAP file; OWAMcap recordings are") from None
-                fault("the end of the file is damaged")
-                return
             except _FAULTS:
-                if file.tell() < _MAGIC_BYTES:
-                    raise ForeignRecordingError(f"{path}: not an MCAP file; OWAMcap recordings are") from None
                 fault("the file is damaged or cut off from here on")
                 return
             if record is None:
