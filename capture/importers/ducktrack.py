@@ -34,13 +34,13 @@ from taskreel.capture.importers.foreign import (
     ForeignRecordingError,
     Imported,
     ImportOptions,
-    content_id,
     ordered_events,
+    recording_header,
 )
 from taskreel.capture.importers.obs_video import VideoClock, read_video, video_clock
 from taskreel.capture.importers.pynput_keys import button_number, key_and_text
 from taskreel.io.events import POSITION_UNITS_PER_PX, Kind
-from taskreel.io.segments import Screen, SegmentHeader
+from taskreel.io.segments import Screen
 
 METADATA_FILE = "metadata.json"
 _EVENT_FILES = ("events*.jsonl", "top_window*.jsonl")
@@ -75,19 +75,11 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
     video = read_video(metadata.path.parent, metadata.video_clock)
     offset_us = metadata.begin_us - min((row["time_us"] for row in rows), default=0)
     events = ordered_events(row | {"time_us": row["time_us"] + offset_us} for row in [*rows, *video.rows])
-    recording = content_id([*files, metadata.path])
-    header = SegmentHeader(
-        participant=options.participant,
-        device=f"ducktrack{recording[:8]}",
-        recording=recording[:16],
-        consent_id=options.consent_id,
-        region=options.region,
-        source="ducktrack",
+    header = replace(
+        recording_header("ducktrack", [*files, metadata.path], options),
         screen=metadata.screen,
         coordinate_space="logical" if metadata.on_a_mac else "physical",
-        positions_per_px=POSITION_UNITS_PER_PX,
         clock_anchors=(),  # local time with no offset: nothing that another device could be aligned with
-        final=True,
     )
     return Imported(
         header,

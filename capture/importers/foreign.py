@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from taskreel.io.events import SEGMENT_SCHEMA, Kind
+from taskreel.io.events import POSITION_UNITS_PER_PX, SEGMENT_SCHEMA, Kind
 from taskreel.io.segments import SegmentHeader
 
 
@@ -112,11 +112,26 @@ def ordered_events(rows: Iterable[dict[str, object]]) -> pa.Table:
     return table.set_column(0, SEGMENT_SCHEMA.field("seq"), seq)
 
 
-def content_id(files: Iterable[Path]) -> str:
-    """32 hex digits that follow from the content of the files, in whatever order they are named.
+def recording_header(source: str, files: Iterable[Path], options: ImportOptions) -> SegmentHeader:
+    """The header of a session of the format `source`, as far as it is the same for all formats.
 
-    The same files are the same recording: a second import makes the same segments.
+    Recording and device are named by the content of the files: a second import makes the same segments.
     """
+    content = content_id(files)
+    return SegmentHeader(
+        participant=options.participant,
+        device=f"{source}{content[:8]}",
+        recording=content[:16],
+        consent_id=options.consent_id,
+        region=options.region,
+        source=source,
+        positions_per_px=POSITION_UNITS_PER_PX,
+        final=True,
+    )
+
+
+def content_id(files: Iterable[Path]) -> str:
+    """32 hex digits that follow from the content of the files, in whatever order they are named."""
     digests = sorted(_sha256(path) for path in files)
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from taskreel.capture.importers import evemu
@@ -15,15 +16,13 @@ from taskreel.capture.importers.foreign import (
     ForeignRecordingError,
     Imported,
     ImportOptions,
-    content_id,
+    recording_header,
     session_files,
 )
 from taskreel.capture.importers.kernel_files import DeviceFile, Recorded
 from taskreel.capture.kernel.devices import Pointing
 from taskreel.capture.kernel.interpret import ASSUMED_SCREEN_PX, Interpretation, interpret
 from taskreel.capture.keymaps import AnyKeymap, keymap_for
-from taskreel.io.events import POSITION_UNITS_PER_PX
-from taskreel.io.segments import SegmentHeader
 
 RELATIVE, DEVICE = "relative", "device"
 """Coordinate spaces: where the pointer got to from its unknown beginning; the area of a device that knows places."""
@@ -54,20 +53,12 @@ def _read(
     keymap = keymap_for(options.layout)
     is_utc = _is_utc(paths, files)
     interpretation = interpret([(one.device, one.events) for one in recorded], keymap)
-    content = content_id(paths)
     first_us = int(interpretation.events.column("time_us")[0].as_py()) if interpretation.events.num_rows else 0
-    header = SegmentHeader(
-        participant=options.participant,
-        device=f"{source}{content[:8]}",
-        recording=content[:16],
-        consent_id=options.consent_id,
-        region=options.region,
-        source=source,
+    header = replace(
+        recording_header(source, paths, options),
         coordinate_space=_space(recorded),
-        positions_per_px=POSITION_UNITS_PER_PX,
         keyboard_layout=options.layout or "",
         clock_anchors=((first_us, first_us),) if is_utc else (),
-        final=True,
     )
     return Imported(
         header,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,15 @@ from taskreel.capture.importers.foreign import (
     ForeignRecordingError,
     Imported,
     ImportOptions,
-    content_id,
     ordered_events,
+    recording_header,
     session_files,
 )
 from taskreel.capture.importers.mcap_messages import McapMessage, read_messages
 from taskreel.capture.importers.owamcap_screens import Screen, picture_of, read_screens
 from taskreel.capture.importers.vk_codes import LEFT_CTRL, RIGHT_ALT, VkCodes, vk_name
 from taskreel.capture.keymaps import AnyKeymap, keymap_for
-from taskreel.io.events import POSITION_UNITS_PER_PX, Flag, Kind
-from taskreel.io.segments import SegmentHeader
+from taskreel.io.events import Flag, Kind
 
 _BUTTONS = {"unknown": 0, "left": 1, "middle": 2, "right": 3, "x1": 8, "x2": 9}
 _STATES = ("KeyboardState", "MouseState", "RawMouseEvent")
@@ -69,20 +68,12 @@ def read(sources: Sequence[Path], options: ImportOptions) -> Imported:
     rows = _with_keys(_without_same_windows(session), keymap)
     seen = read_screens(session.screens)
     events = ordered_events([*rows, *seen.rows])
-    recording = content_id(files)
     first_us = events.column("time_us")[0].as_py() if events.num_rows else None
-    header = SegmentHeader(
-        participant=options.participant,
-        device=f"owamcap{recording[:8]}",
-        recording=recording[:16],
-        consent_id=options.consent_id,
-        region=options.region,
-        source="owamcap",
+    header = replace(
+        recording_header("owamcap", files, options),
         coordinate_space="physical",
-        positions_per_px=POSITION_UNITS_PER_PX,
         keyboard_layout=keymap.layout,
         clock_anchors=() if first_us is None else ((first_us, first_us),),
-        final=True,
     )
     return Imported(
         header,
