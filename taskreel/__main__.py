@@ -26,8 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy.",
 )
-importers = typer.Typer(help="Turn recordings that others made into segments.", no_args_is_help=True)
-app.add_typer(importers, name="import")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a page for a person.")]
 
@@ -80,50 +78,69 @@ def simulate(
     print(f"\nnext: taskreel run --input {out} --output {out.rstrip('/')}-dataset")
 
 
-@importers.command("ducktrack", epilog="Example: taskreel import ducktrack examples/ducktrack --out out/people --grant")
-def import_ducktrack(
-    src: Annotated[Path, typer.Argument(help="Folder with events.jsonl and metadata.json.")],
+@app.command(
+    "import",
+    epilog="Example: taskreel import owamcap recording.mcap --out out/people --layout de --grant",
+    short_help="Turn recordings that others made into segments.",
+)
+def import_(
+    format_: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="ducktrack (AgentNet, too), owamcap, evemu, or libinput (made with `libinput record`).",
+        ),
+    ],
+    src: Annotated[list[Path], typer.Argument(help="Folder or files of one session. They become one recording.")],
     out: Annotated[str, typer.Option(help="Folder or gs:// place for the segments.")],
     consent: Annotated[str, typer.Option(help="Id of the consent record under which it may be used.")] = "imported",
     participant: Annotated[str, typer.Option(help="Pseudonym of the person, lower-case letters and digits.")] = "guest",
     region: Annotated[str, typer.Option(help="Where it was recorded, for the consent policy, e.g. us.")] = "us",
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Keyboard layout, where keys are bare codes, e.g. de; without it, us and flagged."),
+    ] = None,
     segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=0.1)] = 5.0,
     grant: Annotated[bool, typer.Option(help="Also write a consent record: you vouch that the person agreed.")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Import a DuckTrack recording (events.jsonl and metadata.json)."""
-    from taskreel.capture.importers.ducktrack import ForeignRecordingError, import_ducktrack
+    """Turn a recording that others made into segments.
+
+    Lines that cannot be read are counted and listed, and do not stop the rest: the exit code is 0.
+    """
+    from taskreel.capture.importers.foreign import ForeignRecordingError, ImportOptions
+    from taskreel.capture.importers.formats import FORMATS, MissingLibraryError, import_recording
+    from taskreel.capture.importers.report import bad_line_report, facts, page
     from taskreel.capture.segmenter import publish, segments
     from taskreel.io.consent import ConsentRecord
     from taskreel.io.names import SegmentNameError
+    from taskreel.io.stores import StoreError
 
     try:
-        imported = import_ducktrack(src, consent_id=consent, participant=participant, region=region)
-        names = publish(_store(out), segments(imported.header, imported.events, minutes=segment_minutes))
-    except (ForeignRecordingError, SegmentNameError) as error:
+        options = ImportOptions(consent, participant, region, layout)
+        imported = import_recording(_one_of(format_, "FORMAT", *FORMATS), src, options)
+        store = _store(out)
+        names = publish(store, segments(imported.header, imported.events, minutes=segment_minutes))
+        if grant and names:
+            notice = f"vouched for at the import of {src[0].name}"
+            record = ConsentRecord(consent, participant, regions=(region,), notice=notice)
+            store.create(record.path, record.to_json())
+    except (ForeignRecordingError, MissingLibraryError, SegmentNameError, StoreError, ValueError) as error:
         fail(str(error))
-    if grant:
-        record = ConsentRecord(
-            consent, participant, regions=(region,), notice=f"vouched for at the import of {src.name}"
-        )
-        _store(out).create(record.path, record.to_json())
-    result = {
-        "segments": len(names),
-        "events": imported.events.num_rows,
-        "recording": imported.header.recording,
-        "coordinate_space": imported.header.coordinate_space,
-        "clock": "start_time of the metadata taken as UTC, then monotonic seconds",
-        "keymap": "keys are named by what they produced",
-        "bad_lines": imported.bad_lines,
-    }
-    if json_:
-        print(json.dumps(result, sort_keys=True))
-        return
-    for name, value in result.items():
-        if name != "bad_lines":
-            print(f"{name:16} {value}")
-    for number, reason in imported.bad_lines:
-        print(f"line {number} of {src / 'events.jsonl'} is no event: {reason}", file=sys.stderr)
+    except OSError as error:
+        fail(f"{out}: cannot be written ({error.strerror})")
+    print(json.dumps(facts(imported, len(names)), sort_keys=True) if json_ else page(imported, len(names)))
+    for line in bad_line_report(imported):
+        print(line, file=sys.stderr)
+    if not json_:
+        print(f"\nnext: {_after_import(out, consent, bool(names), grant)}")
+
+
+def _after_import(out: str, consent: str, published: bool, granted: bool) -> str:
+    if not published:
+        return "nothing was published; a recording without events has no segments"
+    remark = "" if granted else f"   # uses it only with a consent record {consent} in {out}; --grant writes one"
+    return f"taskreel run --input {out} --output {out.rstrip('/')}-dataset{remark}"
 
 
 @app.command(
