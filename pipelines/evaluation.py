@@ -41,6 +41,7 @@ from taskreel.transforms.steps import Draft
 TRUTH_FOLDER = "truth/"
 ACTIONS_FILE = "actions.jsonl"
 
+_REMEDY = "give the truth of the very input that the dataset was made of"
 _REQUIRED = {
     "participant": pa.string(),
     "recording": pa.string(),
@@ -88,10 +89,8 @@ def evaluate(truth_url: str, dataset_url: str, version: int | None, options: Cut
     _check_same_input(truth, steps, truth_url, dataset_url)
     cuts = cuts_of(truth, steps)
     compared = compare_actions(truth, steps)
-    if not (compared.step >= 0).any():
-        raise EvaluationError(
-            f"{dataset_url}: none of its steps is of an event that {truth_url} has: of another input?"
-        )
+    if not ((compared.step >= 0) & ~compared.differs["start_us"]).any():
+        raise EvaluationError(f"{dataset_url}: none of its steps begins when an action of {truth_url} does: {_REMEDY}")
     episodes = dataset.episodes()
     return {
         "kind": "truth",
@@ -188,12 +187,12 @@ def _truth_rows(store: Store, file: str) -> Iterator[dict[str, Any]]:
         place = f"{store.url_of(file)}, line {number}"
         try:
             row = json.loads(line)
-            missing = [name for name in _REQUIRED if name not in row]
+            missing = _REQUIRED.keys() - row.keys()
             pa.Table.from_pylist([row], schema=_LINE)
         except (ValueError, TypeError, AttributeError, pa.ArrowException):  # what it says would quote the line
             raise EvaluationError(f"{place}: not an action of a truth; simulate again") from None
         if missing:
-            raise EvaluationError(f"{place}: has no field {', '.join(missing)}; simulate again")
+            raise EvaluationError(f"{place}: has no field {', '.join(sorted(missing))}; simulate again")
         if any(row[name] is None for name in _REQUIRED if name != "episode"):
             raise EvaluationError(f"{place}: a field that has to be there is null; simulate again")
         yield row
@@ -204,13 +203,12 @@ _LINE = pa.schema(list((_REQUIRED | _OPTIONAL).items()))
 
 def _steps(dataset: Dataset) -> pa.Table:
     """The dataset's steps with what their episodes say of them; of the compared columns, those that it has."""
-    shards = dataset.shards()
-    if not sum(file.rows for file in shards):
+    shards = [dataset.open_shard(file) for file in dataset.shards() if file.rows]
+    if not shards:
         raise EvaluationError(f"{dataset.store.url}: a dataset without steps; there is nothing to evaluate")
     wanted = dict.fromkeys([*CUT_COLUMNS, "recording", *COMPARED, *OBSERVED])
-    has = dataset.open_shard(shards[0]).schema_arrow.names
-    parts = dataset.iter_steps([name for name in wanted if name in has])
-    steps = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+    columns = [name for name in wanted if all(name in shard.schema_arrow.names for shard in shards)]
+    steps = pa.concat_tables([shard.read(columns=columns).replace_schema_metadata(None) for shard in shards])
     facts = dataset.episodes().select(["episode_id", "kind", "cut_reason", "confidence"])
     return steps.join(facts, "episode_id", join_type="inner").combine_chunks()
 
@@ -220,11 +218,10 @@ def _check_same_input(truth: pa.Table, steps: pa.Table, truth_url: str, dataset_
     for names, here, there in ((seen - acted, dataset_url, truth_url), (acted - seen, truth_url, dataset_url)):
         if names:
             who = ", ".join(sorted(names)[:3]) + (" …" if len(names) > 3 else "")
-            remedy = "give the truth of the same input, and all of its people"
-            raise EvaluationError(f"{here} has participants that {there} has not ({who}); {remedy}")
+            raise EvaluationError(f"{here} has participants that {there} has not ({who}): {_REMEDY}")
     others = set(steps.column("recording").unique().to_pylist()) - set(truth.column("recording").unique().to_pylist())
     if others:
-        raise EvaluationError(f"{dataset_url} has recordings of which {truth_url} has no action: of another input?")
+        raise EvaluationError(f"{dataset_url} has recordings of which {truth_url} has no action: {_REMEDY}")
 
 
 def read_recordings(url: str, as_of_us: int) -> list[list[Segment]]:
