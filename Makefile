@@ -9,7 +9,7 @@ BEAM_VERSION := 2.77.0
 OUT ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint prism bench soak clean
+.PHONY: help run test lint prism bench evaluate soak clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transfor
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
+
+evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
+	$(BIN)/python -m bench.evaluation
 
 soak: $(VENV)/.dev $(PRISM) ## Slow proofs: 200 kills
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200

@@ -51,8 +51,8 @@ def cohort_and_dataset(folder: Path, **options: Any) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A small cohort with drawn screens and marked tasks. Read it only."""
-    return cohort_and_dataset(tmp_path_factory.mktemp("good"), seed=5)
+    """A small cohort with marked tasks. Read it only."""
+    return cohort_and_dataset(tmp_path_factory.mktemp("good"), seed=5, screens="reuse")
 
 
 def perturbed(dataset: Path, target: Path, change: Callable[[list[Row]], list[Row]]) -> Path:
