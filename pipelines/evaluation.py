@@ -57,6 +57,7 @@ _OPTIONAL = {
     **dict.fromkeys(("button", "text", "keys", "modifiers", "picture_hash"), pa.string()),
     **dict.fromkeys(("clicks", "count"), pa.int64()),
 }
+_COLUMNS = _REQUIRED | _OPTIONAL
 
 
 class EvaluationError(ValueError):
@@ -178,27 +179,40 @@ def read_truth(url: str) -> pa.Table:
     if not rows:
         raise EvaluationError(f"{url}: a truth without any action; there is nothing to evaluate")
     stated = {name for row in rows for name in row}
-    schema = pa.schema([(name, kind) for name, kind in (_REQUIRED | _OPTIONAL).items() if name in stated])
+    schema = pa.schema([(name, kind) for name, kind in _COLUMNS.items() if name in stated])
     return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _truth_rows(store: Store, file: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(store.read(file).splitlines(), start=1):
-        place = f"{store.url_of(file)}, line {number}"
         try:
             row = json.loads(line)
-            missing = _REQUIRED.keys() - row.keys()
-            pa.Table.from_pylist([row], schema=_LINE)
-        except (ValueError, TypeError, AttributeError, pa.ArrowException):  # what it says would quote the line
-            raise EvaluationError(f"{place}: not an action of a truth; simulate again") from None
-        if missing:
-            raise EvaluationError(f"{place}: has no field {', '.join(sorted(missing))}; simulate again")
-        if any(row[name] is None for name in _REQUIRED if name != "episode"):
-            raise EvaluationError(f"{place}: a field that has to be there is null; simulate again")
+            fault = _fault(row)
+        except (ValueError, RecursionError):  # what it says may quote the line
+            fault = "not JSON"
+        if fault:
+            raise EvaluationError(f"{store.url_of(file)}, line {number}: {fault}; simulate again")
         yield row
 
 
-_LINE = pa.schema(list((_REQUIRED | _OPTIONAL).items()))
+def _fault(row: Any) -> str | None:
+    """Why this is no action of a truth, without what is in it; None if it is one."""
+    if not isinstance(row, dict):
+        return "not an action"
+    if missing := _REQUIRED.keys() - row.keys():
+        return f"has no field {', '.join(sorted(missing))}"
+    if isinstance(row["episode"], int) and row["episode"] < 0:
+        return "field episode is below 0; what belongs to no task has null"
+    nulls = [name for name in _REQUIRED if row[name] is None and name != "episode"]
+    others = [name for name, kind in _COLUMNS.items() if not _may_be(row.get(name), kind)]
+    return f"field {', '.join(nulls + others)} is not of the kind that it has to be" if nulls or others else None
+
+
+def _may_be(value: Any, kind: pa.DataType) -> bool:
+    """Whether a value from JSON, null too, fits into a column."""
+    if kind == pa.int64():
+        return value is None or (type(value) is int and abs(value) < 1 << 63)
+    return value is None or type(value) in ((str,) if kind == pa.string() else (int, float))
 
 
 def _steps(dataset: Dataset) -> pa.Table:

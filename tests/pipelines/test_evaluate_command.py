@@ -294,27 +294,37 @@ def test_a_dataset_of_a_part_of_the_people_is_refused(good: tuple[Path, Path], t
     assert one not in line
 
 
+_LINE = (
+    b'{"participant":"p","recording":"r","episode":0,"action":%b,"start_us":%b,"end_us":1,"first_seq":1,"last_seq":2,'
+    b'"x":%b}'
+)
+
+
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "word"),
     [
-        (b"{", ["line 2", "not an action"]),
-        (b"[]", ["line 2", "not an action"]),
-        (b'{"participant":"p"}', ["line 2", "recording"]),
-        (b'{"participant":"p","recording":"r","episode":0,"action":"secret","start_us":"x","end_us":1,"first_seq":1,'
-         b'"last_seq":2}', ["line 2", "not an action"]),
-        (b'{"participant":"p","recording":"r","episode":0,"action":null,"start_us":1,"end_us":1,"first_seq":1,'
-         b'"last_seq":2}', ["line 2", "null"]),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[]", "not an action"),
+        (b'{"participant":"p"}', "recording"),
+        (_LINE % (b'"secret"', b'"x"', b"null"), "start_us"),
+        (_LINE % (b'"secret"', b"true", b"null"), "start_us"),
+        (_LINE % (b'"secret"', b"1" * 30, b"null"), "start_us"),
+        (_LINE % (b"null", b"1", b"null"), "action"),
+        (_LINE % (b'"secret"', b"1", b'"3.5"'), "field x"),
+        ((_LINE % (b'"secret"', b"1", b"null")).replace(b'"episode":0', b'"episode":-1'), "episode is below 0"),
     ],
 )  # fmt: skip
 def test_a_truth_that_cannot_be_read_is_named_with_its_line(
-    good: tuple[Path, Path], tmp_path: Path, line: bytes, words: list[str]
+    good: tuple[Path, Path], tmp_path: Path, line: bytes, word: str
 ) -> None:
     copy_of(good[0] / "truth", tmp_path / "truth")
     file = next((tmp_path / "truth").glob("*/actions.jsonl"))
     first, _, rest = file.read_bytes().partition(b"\n")
     file.write_bytes(first + b"\n" + line + b"\n" + rest)
     said = refused("evaluate", "--truth", tmp_path, "--dataset", good[1])
-    assert all(word in said for word in [*words, "actions.jsonl"]), said
+    assert all(word in said for word in (word, "line 2", "actions.jsonl")), said
     assert "secret" not in said
 
 
