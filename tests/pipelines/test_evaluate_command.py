@@ -353,7 +353,7 @@ def test_joined_recordings_are_scored_at_their_joints(episodes: list[Path]) -> N
     assert values["sessions"] == 6
     assert list(values["segmentations"]) == ["idle_gap", "idle_gap_best", "taskreel", "window_change"]
     assert all(score["within_2_s"]["truth"] == 18 for score in values["segmentations"].values())
-    assert {cut["cut_reason"] for cut in values["cuts"]} <= {"idle", "context", "completion", "limit"} | {"score"}
+    assert "marker" not in {cut["cut_reason"] for cut in values["cuts"]}  # though two of the three folders have marks
     missed = {(one["before"], one["after"]) for one in values["findings"] if one["kind"] == "missed"}
     assert missed <= {(a, b) for a in range(4) for b in range(4) if a != b}
 
