@@ -11,7 +11,7 @@ XKB_FILES := /usr/share/X11/xkb/rules/evdev /usr/share/X11/locale/en_US.UTF-8/Co
 OUT ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint prism bench soak clean system
+.PHONY: help run test lint prism bench evaluate soak clean system
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transfor
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
+
+evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
+	$(BIN)/python -m bench.evaluation
 
 soak: $(VENV)/.dev $(PRISM) ## Slow proofs: 200 kills
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200

@@ -305,6 +305,85 @@ def verify(
     raise typer.Exit(FAULTS if found else GOOD)
 
 
+@app.command(
+    epilog="Examples: taskreel evaluate --truth out/people --dataset out/people-dataset; "
+    "taskreel evaluate --concat out/one out/two out/three"
+)
+def evaluate(
+    folders: Annotated[
+        list[str] | None, typer.Argument(help="With --concat: folders of separately recorded segments.")
+    ] = None,
+    truth: Annotated[str | None, typer.Option(help="Where `simulate` wrote truth/, or that folder itself.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="The dataset that was made of the same input.")] = None,
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    concat: Annotated[bool, typer.Option("--concat", help="Join recordings at random and score the cuts.")] = False,
+    repeats: Annotated[int, typer.Option(help="With --concat: how often they are joined, e.g. 10.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="With --concat: the same seed, the same joins.", min=0)] = 0,
+    as_of: Annotated[str | None, typer.Option(help="With --concat: decide consent as of then, ISO 8601. [now]")] = None,
+    min_f1: Annotated[float | None, typer.Option(help="Exit 1 if F1 within 2 s is less, e.g. 0.9.")] = None,
+    min_f1_30s: Annotated[float | None, typer.Option(help="Exit 1 if F1 within 30 s is less.")] = None,
+    min_actions: Annotated[
+        float | None, typer.Option(help="Exit 1 if fewer truth actions, or steps, are exact, e.g. 0.995.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score a dataset against the truth of its input, or the cuts of joined recordings, beside baselines."""
+    from taskreel.io.stores import StoreError
+    from taskreel.pipelines.evaluation import EvaluationError, shortfalls
+
+    _check_evaluation(folders, truth, dataset, concat, min_actions)
+    try:
+        if concat:
+            values = _evaluate_joined(folders or [], repeats, seed, as_of)
+        else:
+            values = _evaluate_dataset(str(truth), str(dataset), version)
+    except (EvaluationError, FileNotFoundError, NotADirectoryError, StoreError) as error:
+        fail(str(error))
+    if json_:
+        print(json.dumps(values, sort_keys=True))
+    else:
+        from rich.console import Console
+
+        from taskreel.pipelines.evaluation_page import render
+
+        Console().print(render(values), highlight=False)
+    below = shortfalls(values, min_f1=min_f1, min_f1_30s=min_f1_30s, min_actions=min_actions)
+    for line in below:
+        print(f"taskreel: {line}", file=sys.stderr)
+    raise typer.Exit(FAULTS if below else GOOD)
+
+
+def _check_evaluation(
+    folders: list[str] | None, truth: str | None, dataset: str | None, concat: bool, min_actions: float | None
+) -> None:
+    if concat and (truth or dataset or min_actions is not None):
+        fail("--concat scores cuts of joined recordings; it takes no --truth, --dataset or --min-actions")
+    if concat and not folders:
+        fail("--concat needs folders of segments, such as: taskreel evaluate --concat out/one out/two")
+    if not concat and folders:
+        fail(f"{folders[0]}: folders are for --concat; a dataset is given by --dataset")
+    if not concat and not (truth and dataset):
+        fail("--truth and --dataset are needed, or --concat and folders")
+
+
+def _evaluate_dataset(truth: str, dataset: str, version: int | None) -> dict[str, Any]:
+    from taskreel.pipelines.evaluation import evaluate
+    from taskreel.transforms.evaluation.cuts import CutOptions
+
+    return evaluate(truth, dataset, version, CutOptions())
+
+
+def _evaluate_joined(folders: list[str], repeats: int, seed: int, as_of: str | None) -> dict[str, Any]:
+    from taskreel.pipelines.evaluation import ConcatOptions, evaluate_joined
+    from taskreel.transforms.evaluation.cuts import CutOptions
+
+    try:
+        as_of_us = _time("--as-of", as_of) if as_of else time.time_ns() // 1000
+    except ValueError as error:
+        fail(str(error))
+    return evaluate_joined(folders, ConcatOptions(repeats, seed, as_of_us), CutOptions())
+
+
 def fail(message: str, code: int = BAD_USE) -> NoReturn:
     """End with one clear line."""
     print(f"taskreel: {message}", file=sys.stderr)
