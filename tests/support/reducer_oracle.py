@@ -532,7 +532,7 @@ class Device:
         before: Row | None = None
         for i in self.rows_of(Kind.SCREEN):
             event = self.events[i]
-            same = before is not None and before["picture_hash"] == event["picture_hash"]
+            same = before is not None and (before["picture_hash"] or "") == (event["picture_hash"] or "")
             change = event["picture_change_ppm"]
             if before is not None and change is not None and change <= self.options.same_screen_ppm:
                 same = True

@@ -1,10 +1,34 @@
-"""`reduce_actions` against the oracle in `tests/support/reducer_oracle.py`, which reads `docs/actions.md` by itself."""
+"""`reduce_actions` against the oracle in `tests/support/reducer_oracle.py`, which reads `docs/actions.md` by itself.
 
+And what holds for any events at all, and on a real recording.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from reducer_oracle import reduce_by_hand
-from reducer_strategies import options, tables
+from reducer_strategies import doings, options, tables
+from strategies import by_devices
 
-from taskreel.transforms.actions.reducer import reduce_actions
+from taskreel.capture.importers.ducktrack import import_ducktrack
+from taskreel.io.events import Kind
+from taskreel.transforms.actions import ACTION_SCHEMA, ActionFlag, ActionOptions, Drop, reduce_actions
+from taskreel.transforms.merge import MERGED_SCHEMA
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "ducktrack"
+GOLDEN = Path(__file__).parent / "golden" / "ducktrack.txt"
+NAMES = {
+    *("click", "doubleClick", "tripleClick", "rightClick", "middleClick", "moveTo", "dragTo", "scroll", "hscroll"),
+    *("write", "press", "hotkey", "mouseDown", "mouseUp", "keyDown", "keyUp", "wait", "terminate"),
+}
+BY_STEPS = {ActionFlag.NO_PICTURE, ActionFlag.PICTURE_MISSING, ActionFlag.CLOCK_UNALIGNED}
+"""Flags that steps get and not actions."""
+BEFORE = {Drop.OUTSIDE_SESSION, Drop.DUPLICATE}
+"""Classes of events that never reach the reducer."""
 
 
 def assert_as_by_hand(events, rules):
@@ -19,7 +43,135 @@ def assert_as_by_hand(events, rules):
     return reduction
 
 
+def assert_sound(events, reduction):
+    """What holds of any reduction, whatever the rules are."""
+    actions, owner = reduction.actions, reduction.owner
+    assert actions.schema.equals(ACTION_SCHEMA)
+    actions.validate(full=True)
+    assert owner.dtype == np.int32
+    assert len(owner) == events.num_rows
+    assert set(owner.tolist()) <= set(range(actions.num_rows)) | (set(Drop) - BEFORE)
+    assert set(range(actions.num_rows)) <= set(owner.tolist())
+    times, devices = events.column("time_us").to_pylist(), events.column("device").to_pylist()
+    of_action = [[i for i, number in enumerate(owner.tolist()) if number == n] for n in range(actions.num_rows)]
+    for action, mine in zip(actions.to_pylist(), of_action, strict=True):
+        assert action["approach_us"] <= action["start_us"] <= action["end_us"] == times[mine[-1]]
+        assert action["first_seq"] <= action["last_seq"]
+        assert {devices[i] for i in mine} == {action["device"]}
+        if action["action"] != "wait":
+            assert action["approach_us"] == times[mine[0]]
+
+
 @given(tables(), options())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_events_reduce_to_what_a_reading_of_the_page_gives(events, rules):
-    assert_as_by_hand(events, rules)
+    assert_sound(events, assert_as_by_hand(events, rules))
+
+
+def test_the_events_of_these_tests_reach_every_action_flag_and_class():
+    reached = Counter()
+
+    @given(tables(), options())
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    def reduce(events, rules):
+        reduction = reduce_actions(events, rules)
+        reached.update(reduction.actions.column("action").to_pylist())
+        reached.update(flag for bits in reduction.actions.column("flags").to_pylist() for flag in ActionFlag(bits))
+        reached.update(Drop(number) for number in reduction.owner.tolist() if number < 0)
+
+    reduce()
+    wanted = NAMES | (set(ActionFlag) - BY_STEPS) | (set(Drop) - BEFORE)
+    assert {item for item in wanted if reached[item] < 5} == set()
+
+
+@given(doings(max_acts=7), doings(max_acts=7), st.integers(-3000, 3000))
+@settings(max_examples=150, deadline=None)
+def test_two_devices_at_once_give_the_actions_of_each_alone(one, two, apart_ms):
+    marks = (Kind.MARK_START, Kind.MARK_END)  # a marker of one device ends runs on the other
+    one, two = ([row for row in rows if row["kind"] not in marks] for rows in (one, two))
+    two = [row | {"time_us": row["time_us"] + apart_ms * 1000} for row in two]
+    together = reduce_actions(by_devices(one, two))
+    for device, rows in enumerate((one, two)):
+        alone = reduce_actions(by_devices(rows))
+        mine = [action for action in together.actions.to_pylist() if action["device"] == device]
+        elsewhere = {"device": device, "recording": device, "segment": device}
+        assert mine == [action | elsewhere for action in alone.actions.to_pylist()]
+
+
+@given(tables(), st.integers(-(10**9), 10**9))
+@settings(max_examples=60, deadline=None)
+def test_actions_do_not_depend_on_when_they_are_done(events, later_us):
+    index = events.schema.get_field_index("time_us")
+    moved = events.set_column(index, MERGED_SCHEMA.field("time_us"), [events.column("time_us").to_numpy() + later_us])
+    before, after = (reduce_actions(table).actions for table in (events, moved))
+    times = ("start_us", "end_us", "approach_us")
+    assert after.drop_columns(times).equals(before.drop_columns(times))
+    for name in times:
+        assert (after.column(name).to_numpy() - before.column(name).to_numpy() == later_us).all()
+
+
+def test_no_events_give_no_actions():
+    reduction = reduce_actions(MERGED_SCHEMA.empty_table())
+    assert reduction.actions.equals(ACTION_SCHEMA.empty_table())
+    assert len(reduction.owner) == 0
+
+
+# ------------------------------------------------------------------------------------------- a real recording
+
+
+@pytest.fixture(scope="module")
+def ducktrack():
+    imported = import_ducktrack(EXAMPLE, consent_id="c", participant="p", region="EU")
+    rows = imported.events.to_pylist()
+    return rows, reduce_actions(by_devices(rows))
+
+
+def test_a_real_recordings_presses_are_its_clicks_and_drags(ducktrack):
+    rows, reduction = ducktrack
+    downs = sum(row["kind"] == Kind.BUTTON_DOWN for row in rows)
+    ups = sum(row["kind"] == Kind.BUTTON_UP for row in rows)
+    assert downs == ups == 22 == sum(filter(None, reduction.actions.column("clicks").to_pylist()))
+
+
+def test_a_real_recordings_ticks_are_its_scrolls(ducktrack):
+    rows, reduction = ducktrack
+    assert sum(row["wheel_y"] or 0 for row in rows) / 120 == -140
+    assert sum(filter(None, reduction.actions.column("wheel_y_ticks").to_pylist())) == -140
+
+
+def test_a_real_recordings_keys_are_what_was_typed(ducktrack):
+    actions = ducktrack[1].actions
+    assert [text for text in actions.column("text").to_pylist() if text] == ["wikipedia", "transformer model"]
+    assert "enter" in actions.column("keys").to_pylist()
+
+
+@pytest.mark.parametrize("rules", [ActionOptions(), ActionOptions(keep_moves=True)], ids=["default", "keep_moves"])
+def test_a_real_recording_reduces_to_what_a_reading_of_the_page_gives(ducktrack, rules):
+    events = by_devices(ducktrack[0])
+    assert_sound(events, assert_as_by_hand(events, rules))
+
+
+def test_a_real_recording_reduces_to_the_actions_that_were_reviewed_by_eye(ducktrack):
+    rows, reduction = ducktrack
+    lines = [line(action, rows[0]["time_us"]) for action in reduction.actions.to_pylist()]
+    assert lines == GOLDEN.read_text(encoding="utf-8").splitlines()
+
+
+def line(action, zero_us):
+    """An action as a person reads it: when, from where to where, what."""
+    start, end, approach = ((action[f"{name}_us"] - zero_us) / 1_000_000 for name in ("start", "end", "approach"))
+    parts = [f"{start:7.3f}–{end:7.3f} (from {approach:7.3f})", action["action"]]
+    for prefix in ("", "to_"):
+        if action[f"{prefix}x"] is not None:
+            parts.append(f"{prefix.replace('_', ' ')}({action[f'{prefix}x']:.1f}, {action[f'{prefix}y']:.1f})")
+    if len(action["path"] or ()) > 2:
+        parts.append("by " + " ".join(f"({place['x']:.0f}, {place['y']:.0f})" for place in action["path"][1:-1]))
+    if action["action"] in ("scroll", "hscroll"):
+        parts.append(f"ticks=({action['wheel_x_ticks']:g}, {action['wheel_y_ticks']:g})")
+    if (action["clicks"] or 1) > 1:
+        parts.append(f"clicks={action['clicks']}")
+    if (action["count"] or 1) > 1:
+        parts.append(f"count={action['count']}")
+    parts += [f"{name}={action[name]!r}" for name in ("button", "text", "keys", "modifiers") if action[name]]
+    parts += [flag.name.lower() for flag in ActionFlag(action["flags"])]
+    return " ".join(parts)

@@ -6,6 +6,7 @@ import numpy as np
 
 from taskreel.io.events import Kind
 from taskreel.transforms.actions.parts import Parts
+from taskreel.transforms.actions.presses import LOST
 from taskreel.transforms.actions.rules import Drop
 from taskreel.transforms.actions.starters import Starters
 from taskreel.transforms.actions.stream import Stream
@@ -53,11 +54,12 @@ def _held_keys(
     last one with a starter since the press began.
     """
     presses = starters.keys
-    is_held = ~stream.keys.is_plain[presses.which] & (owner[presses.down] < 0)
-    again = is_held[presses.repeat_press]
-    downs = np.concatenate([presses.down[is_held], presses.repeat[again]])
-    which = np.concatenate([presses.which[is_held], presses.which[presses.repeat_press[again]]])
-    paired = is_held & presses.is_paired
+    held = np.flatnonzero(~stream.keys.is_plain[presses.which])
+    held = held[owner[presses.down[held]] < 0]
+    again = np.isin(presses.leader, held)
+    downs = np.concatenate([presses.down[held], presses.repeat[again]])
+    which = np.concatenate([presses.which[held], presses.which[presses.leader[again]]])
+    paired = held[presses.up[held] != LOST]
     ups = presses.up[paired]
     release = _next_of_same(downs, which, ups, presses.which[paired], stream.rows)
     first_after, _ = _starters_between(starters, downs, release)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from taskreel.io.events import Kind
+from taskreel.transforms.actions.acts import Act
 from taskreel.transforms.actions.moves import Rests
 from taskreel.transforms.actions.ranges import expanded
 from taskreel.transforms.actions.rules import Drop
-from taskreel.transforms.actions.starters import Act
 from taskreel.transforms.actions.stream import Stream
 
 

@@ -7,34 +7,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LOST = -1
+"""The row of a release that never came."""
+
 
 @dataclass(frozen=True)
 class Presses:
     """Presses in order of their first down; arrays of shape (presses,) but for the last two.
 
-    `down`, `last_down`, `up`: rows; an `up` of -1 never came, the press is unpaired. `which`: the button or key.
-    `repeat`, `repeat_press`, of shape (repeats,): the rows of repeats and the press that each is of.
+    `down`, `up`: rows; an `up` that is `LOST` never came, the press is unpaired. `which`: the button or key.
+    `repeat`, `leader`, of shape (repeats,): the rows of repeats, press by press and in order, and the press of each.
     """
 
     down: np.ndarray
-    last_down: np.ndarray
     up: np.ndarray
     which: np.ndarray
     repeat: np.ndarray
-    repeat_press: np.ndarray
+    leader: np.ndarray
 
     @property
     def is_paired(self) -> np.ndarray:
         """Whether the release came."""
-        return self.up >= 0
+        return self.up != LOST
 
-    def repeats(self) -> np.ndarray:
-        """How many repeats each press has."""
-        return np.bincount(self.repeat_press, minlength=len(self.down))
-
-    def duration_us(self, time_us: np.ndarray) -> np.ndarray:
-        """How long each press lasted; 0 for one that is unpaired."""
-        return np.where(self.is_paired, time_us[self.up] - time_us[self.down], 0) if len(self.down) else self.down
+    def lasts(self, time_us: np.ndarray, at_least_ms: int) -> np.ndarray:
+        """Whether each press has a release, so long after its down or longer."""
+        return (time_us[self.up] - time_us[self.down] >= at_least_ms * 1000) & self.is_paired
 
 
 def find_presses(
@@ -45,48 +43,38 @@ def find_presses(
 ) -> Presses:
     """The presses in downs and ups, given by their rows, of what, and whether they are downs; shape (events,).
 
-    `can_repeat`: whether a down, if its press is open, is a repeat; it gets the place of each down and of the one
-    before it of the same key, and returns bools. Without it no down is a repeat.
+    `can_repeat`: whether a down, if its press is open, is a repeat; it gets the rows of downs and those of the downs
+    before them of the same key, and returns bools. Without it no down is a repeat.
     """
-    order = _grouped(which)
-    grouped, down = (which, is_down) if order is None else (which[order], is_down[order])
-    row = rows if order is None else rows[order]
-    is_open = np.zeros(len(row), bool)
-    is_open[1:] = down[:-1] & (grouped[1:] == grouped[:-1])
-    repeat = is_open & down
-    if can_repeat is None or not repeat.any():
-        repeat = np.zeros(len(row), bool)
-    else:
-        again = np.flatnonzero(repeat)
-        repeat[again] = can_repeat(row[again], row[again - 1])
-    first = down & ~repeat
-    press = np.cumsum(first) - 1
-    begun = row[first]
-    last_down, up = begun.copy(), np.full(len(begun), -1)
-    np.maximum.at(last_down, press[repeat], row[repeat])
-    closing = is_open & ~down
-    up[press[closing]] = row[closing]
-    if order is None:
-        return Presses(begun, last_down, up, grouped[first], row[repeat], press[repeat])
-    in_order, rank = _by_row(order[first], len(rows))
-    of_what = grouped[first]
-    return Presses(
-        begun[in_order], last_down[in_order], up[in_order], of_what[in_order], row[repeat], rank[press[repeat]]
-    )
+    order, last = _by_what(which)
+    down = is_down[order]
+    is_open = down[:-1].copy()
+    is_open[last[:-1]] = False
+    closed = np.flatnonzero(is_open & ~down[1:])
+    release = np.full(len(rows), LOST)
+    release[order[closed]] = rows[order[closed + 1]]
+    again = np.flatnonzero(is_open & down[1:]) + 1
+    if can_repeat is None or not len(again):
+        first = np.flatnonzero(is_down)
+        return Presses(rows[first], release[first], which[first], again[:0], again[:0])
+
+    again = again[can_repeat(rows[order[again]], rows[order[again - 1]])]
+    is_first = is_down.copy()
+    is_first[order[again]] = False
+    first = np.flatnonzero(is_first)
+    begins = np.flatnonzero(np.diff(again, prepend=-2) > 1)  # consecutive repeats are of one press
+    ends = np.append(begins, len(again))[1:] - 1
+    leader = np.searchsorted(first, order[again[begins] - 1])
+    up = release[first]
+    up[leader] = release[order[again[ends]]]
+    return Presses(rows[first], up, which[first], rows[order[again]], np.repeat(leader, ends - begins + 1))
 
 
-def _grouped(which: np.ndarray) -> np.ndarray | None:
-    """A stable order by button or key; None if there is but one."""
+def _by_what(which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A stable order by button or key, and where in it each of these has its last event."""
     if not len(which) or which.min() == which.max():
-        return None
-    return np.argsort(which, kind="stable")
-
-
-def _by_row(places: np.ndarray, events: int) -> tuple[np.ndarray, np.ndarray]:
-    """The order of presses by their place among the events, and the rank of each; sorting would take longer."""
-    slot = np.full(events, -1, np.int32)
-    slot[places] = np.arange(len(places))
-    in_order = slot[slot >= 0]
-    rank = np.empty(len(places), np.int64)
-    rank[in_order] = np.arange(len(places))
-    return in_order, rank
+        return np.arange(len(which)), np.array([len(which) - 1])
+    if which.dtype != np.uint8:
+        which = np.unique(which, return_inverse=True)[1]
+    counts = np.bincount(which)
+    return np.argsort(which, kind="stable"), np.cumsum(counts[counts > 0]) - 1

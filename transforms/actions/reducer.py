@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from taskreel.io.events import Kind
+from taskreel.transforms.actions.acts import Act
 from taskreel.transforms.actions.moves import own_approaches, own_drags
 from taskreel.transforms.actions.owners import own_presses, unowned
 from taskreel.transforms.actions.passive import ends_of_tasks, waits
 from taskreel.transforms.actions.rules import ACTION_SCHEMA, ActionOptions, Reduction
-from taskreel.transforms.actions.starters import Act, find_starters
+from taskreel.transforms.actions.starters import find_starters
 from taskreel.transforms.actions.stream import Stream
 from taskreel.transforms.actions.table import Table
 
@@ -31,20 +32,18 @@ def reduce_actions(events: pa.Table, options: ActionOptions | None = None) -> Re
     """The actions in a session's events (`MERGED_SCHEMA`, in its order), on each device apart."""
     rules = options or ActionOptions()
     device, kind = events.column("device").to_numpy(), events.column("kind").to_numpy()
-    is_mark = (kind == Kind.MARK_START) | (kind == Kind.MARK_END)
-    epoch = np.cumsum(is_mark) if is_mark.any() else None
-    ends = ends_of_tasks(kind, np.flatnonzero(is_mark))
+    marks = np.flatnonzero((kind == Kind.MARK_START) | (kind == Kind.MARK_END))
+    ends = ends_of_tasks(kind, marks)
     if not len(device) or device.min() == device.max():
-        actions, _, owner = _reduce_device(events, epoch, ends, rules)
+        actions, _, owner = _reduce_device(events, marks, ends, rules)
         return Reduction(actions, owner)
 
     owner = np.zeros(len(device), np.int32)
     tables, heads, parts = [], [], []
     for number in np.unique(device):
         rows = np.flatnonzero(device == number)
-        its_ends = np.flatnonzero(np.isin(rows, ends))
-        its_epoch = None if epoch is None else epoch[rows]
-        actions, head, mine = _reduce_device(events.take(pa.array(rows)), its_epoch, its_ends, rules)
+        its_ends, its_marks = np.flatnonzero(np.isin(rows, ends)), np.searchsorted(rows, marks)
+        actions, head, mine = _reduce_device(events.take(pa.array(rows)), its_marks, its_ends, rules)
         parts.append((rows, mine, sum(map(len, heads))))
         tables.append(actions)
         heads.append(rows[head])
@@ -60,10 +59,10 @@ def reduce_actions(events: pa.Table, options: ActionOptions | None = None) -> Re
 
 
 def _reduce_device(
-    events: pa.Table, epoch: np.ndarray | None, ends: np.ndarray, rules: ActionOptions
+    events: pa.Table, marks: np.ndarray, ends: np.ndarray, rules: ActionOptions
 ) -> tuple[pa.Table, np.ndarray, np.ndarray]:
     """The actions of one device, the row by which each is in order, and each event's owner."""
-    stream = Stream(events, epoch)
+    stream = Stream(events, marks)
     starters = find_starters(stream, rules)
     owner = unowned(stream)
     parts = own_presses(stream, starters, owner)
