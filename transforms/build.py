@@ -114,10 +114,9 @@ def _build_session(
     steps = _draft_steps(events, actions, merged, pictures, options.actions)
     tasks = _tasks(events)
     session_id = _id(span.participant, "session", *_first_event(events, merged))
-    start_us, end_us = actions.column("start_us").to_numpy(), actions.column("end_us").to_numpy()
     return [
         _draft(episode, steps, actions, merged, span, session_id)
-        for episode in cut_episodes(start_us, end_us, tasks, options.episodes)
+        for episode in cut_episodes(actions, tasks, options.episodes)
     ]
 
 
