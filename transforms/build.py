@@ -203,8 +203,7 @@ def _tasks(events: pa.Table) -> list[Task]:
         if is_open:
             begun = tasks[-1]
             outcome = mark["key"] if mark["kind"] == Kind.MARK_END else None
-            end_us = time_us + (mark["kind"] == Kind.MARK_END)  # the `terminate` at the end belongs to the task
-            tasks[-1] = Task(begun.start_us, end_us, begun.description, outcome)
+            tasks[-1] = Task(begun.start_us, time_us, begun.description, outcome)
         is_open = mark["kind"] == Kind.MARK_START
         if is_open:
             tasks.append(Task(time_us, None, mark["text"], None))
