@@ -69,7 +69,9 @@ def _goes_far(stream: Stream, presses: Presses, rules: ActionOptions) -> np.ndar
     far2 = (rules.drag_px * POSITION_UNITS_PER_PX) ** 2
     x, y, known = stream.place(presses.down)
     to_x, to_y, _ = stream.place(np.maximum(presses.up, 0))
-    is_far = squared_distance(x, y, to_x, to_y) >= far2
+    is_far = np.zeros(len(x), bool)
+    moved = np.flatnonzero((to_x != x) | (to_y != y) | (far2 == 0))
+    is_far[moved] = squared_distance(x[moved], y[moved], to_x[moved], to_y[moved]) >= far2
     crossed = np.flatnonzero(presses.up > presses.down + 1)
     press, row = expanded(presses.down[crossed] + 1, presses.up[crossed])
     to_x, to_y, _ = stream.place(row)

@@ -37,7 +37,7 @@ def put_keys(
     keys = stream.keys
     is_plain = keys.is_plain[presses.which]
     act = np.where(is_plain, _purpose(stream, presses), np.int8(NONE))
-    plain_downs = presses.down if is_plain.all() else presses.down[is_plain]
+    plain_downs = presses.down[np.flatnonzero(is_plain)]
     long = np.flatnonzero(presses.lasts(stream.time_us, rules.hold_ms) & is_plain)
     held = long[_any_between(presses.down[long], presses.up[long], plain_downs, *others)]
     act[held] = Act.KEY_DOWN

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from taskreel.io.events import Kind
+from taskreel.transforms.actions.acts import UNPAIRED
 from taskreel.transforms.actions.parts import Parts
-from taskreel.transforms.actions.presses import LOST
+from taskreel.transforms.actions.ranges import counts_before
 from taskreel.transforms.actions.rules import Drop
 from taskreel.transforms.actions.starters import Starters
 from taskreel.transforms.actions.stream import Stream
@@ -29,7 +30,7 @@ def unowned(stream: Stream) -> np.ndarray:
 def own_presses(stream: Stream, starters: Starters, owner: np.ndarray) -> Parts:
     """Give starters, their releases and repeats, and the modifiers held, to their actions."""
     owner[starters.row] = starters.action
-    released = starters.up >= 0
+    released = np.flatnonzero(starters.up >= 0)
     owner[starters.up[released]] = starters.action[released]
     owner[starters.follower] = owner[starters.leader]
     head = starters.row[starters.first]
@@ -59,11 +60,12 @@ def _held_keys(
     again = np.isin(presses.leader, held)
     downs = np.concatenate([presses.down[held], presses.repeat[again]])
     which = np.concatenate([presses.which[held], presses.which[presses.leader[again]]])
-    paired = held[presses.up[held] != LOST]
+    paired = held[presses.up[held] != UNPAIRED]
     ups = presses.up[paired]
     release = _next_of_same(downs, which, ups, presses.which[paired], stream.rows)
-    first_after, _ = _starters_between(starters, downs, release)
-    _, last_before = _starters_between(starters, presses.down[paired], ups)
+    counts = counts_before(starters.row, stream.rows)
+    first_after, _ = _starters_between(starters, counts, downs, release)
+    _, last_before = _starters_between(starters, counts, presses.down[paired], ups)
     return (downs, first_after), (ups, last_before)
 
 
@@ -74,9 +76,11 @@ def _next_of_same(rows: np.ndarray, which: np.ndarray, ups: np.ndarray, of_what:
     return np.minimum(np.append(ups, np.iinfo(np.int64).max)[np.searchsorted(ups, base + rows)] - base, end)
 
 
-def _starters_between(starters: Starters, after: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The actions of the first and the last starter between some rows, or -1."""
-    first, last = np.searchsorted(starters.row, after, side="right"), np.searchsorted(starters.row, before) - 1
+def _starters_between(
+    starters: Starters, counts: np.ndarray, after: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The actions of the first and the last starter between some rows, or -1. `counts`: of starters before a row."""
+    first, last = counts[after + 1], counts[before] - 1
     action = np.append(starters.action, -1)
     some = first <= last
     return np.where(some, action[first], -1), np.where(some, action[last], -1)

@@ -79,21 +79,26 @@ class Stream:
         return Keys(self)
 
     @cached_property
-    def _last_placed(self) -> np.ndarray | None:
-        """Per row, the last one at or before at which the pointer's place is told, or -1; None if it is at all rows."""
+    def _is_placed(self) -> bool | np.ndarray:
+        """Whether the pointer's place is told: at all rows or at none, or per row."""
         x, y = self.events.column("x"), self.events.column("y")
-        if not x.null_count and not y.null_count:
-            return None
-        is_told = pc.and_(x.is_valid(), y.is_valid()).to_numpy()
+        if self.rows in (x.null_count, y.null_count):
+            return False
+        return not x.null_count + y.null_count or pc.and_(x.is_valid(), y.is_valid()).to_numpy()
+
+    @cached_property
+    def _last_placed(self) -> np.ndarray:
+        """Per row, the last one at or before at which the pointer's place is told, or -1."""
+        is_told = self._is_placed
         return np.maximum.accumulate(np.where(is_told, np.arange(self.rows, dtype=np.int32), np.int32(-1)))
 
     def place(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x, y (int32, 1/256 px) as last told at or before some rows, and whether they were; else anything."""
-        known = np.ones(len(rows), bool)
-        if self._last_placed is not None:
-            rows = self._last_placed[rows]
-            known = rows >= 0
-        return self.numbers("x")[rows], self.numbers("y")[rows], known
+        if self._is_placed is False:
+            nowhere = np.zeros(len(rows), np.int32)
+            return nowhere, nowhere, np.zeros(len(rows), bool)
+        last = rows if self._is_placed is True else self._last_placed[rows]
+        return self.numbers("x")[last], self.numbers("y")[last], last >= 0
 
     @cached_property
     def focus_changes(self) -> np.ndarray:
@@ -146,7 +151,10 @@ class Keys:
         """The mask of the keys that are held at each row; None if none ever is."""
         if not self.bit.any():
             return None
-        turns = self.rows[(self.bit != 0)[self.of_keys(self.name)]]
+        name, is_turn = self.of_keys(self.name), np.zeros(len(self.rows), bool)
+        for number in np.flatnonzero(self.bit).tolist():
+            is_turn |= name == number
+        turns = self.rows[np.flatnonzero(is_turn)]
         name, is_down = self.name[turns], self.is_down[turns]
         masks = np.zeros(len(name) + 1, np.uint8)  # before all turns, and after each
         for number in np.unique(name):

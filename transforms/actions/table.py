@@ -58,13 +58,12 @@ _NUMBER = {name: number for number, name in enumerate(_NAMES)}
 _NUMBER_OF_ACT = np.array([_NUMBER[_NAME_OF_ACT[act]] for act in Act], np.int32)
 _NUMBER_OF_CLICK = np.array(
     [
-        [_NUMBER[name] for name in ("click", "click", "middleClick", "rightClick")],
-        [_NUMBER["doubleClick"]] * 4,
-        [_NUMBER["tripleClick"]] * 4,
+        _NUMBER[name]
+        for name in (*["click"] * 6, "middleClick", "rightClick", *["doubleClick"] * 4, *["tripleClick"] * 4)
     ],
     np.int32,
 )
-"""By how many presses, from 1, and the button's code."""
+"""By four times the number of presses, and the code of the button; 1 for all but 2 and 3."""
 _BUTTON_NAMES = {1: "left", 2: "middle", 3: "right"}
 _LARGEST_COUNT = np.iinfo(np.int32).max
 _FLAG_OF_EVENT = {
@@ -94,6 +93,7 @@ class Table:
         self.act = starters.act[self.last]
         self.head = starters.row[self.first]
         self.size = (self.last - self.first + 1).astype(np.int32)
+        self.approach_us = np.minimum(parts.start_us, stream.time_us[parts.first])
         self.code = stream.numbers("code")[self.head]
 
     def build(self) -> pa.Table:
@@ -135,7 +135,7 @@ class Table:
         own = _NUMBER_OF_ACT[self.act]
         if (click := self.act == Act.CLICK).any():
             by_code = np.where((self.code == 2) | (self.code == 3), self.code, 1)
-            own = np.where(click, _NUMBER_OF_CLICK[np.minimum(self.size, 3) - 1, by_code], own)
+            own = np.where(click, _NUMBER_OF_CLICK[4 * np.minimum(self.size, 3) + by_code], own)
         scroll = np.flatnonzero(self.act == Act.SCROLL)
         own[scroll[self.stream.numbers("wheel_y")[self.head[scroll]] == 0]] = _NUMBER["hscroll"]
         names = _NUMBER_OF_ACT[self.parts.act]
@@ -148,7 +148,7 @@ class Table:
         return {
             "start_us": parts.start_us,
             "end_us": stream.time_us[parts.end],
-            "approach_us": np.minimum(parts.start_us, stream.time_us[parts.first]),
+            "approach_us": self.approach_us,
             "first_seq": first_seq,
             "last_seq": last_seq,
         }
@@ -190,13 +190,10 @@ class Table:
 
     def _before(self) -> np.ndarray:
         """The last row before the time at which each action, with its approach, began; -1 for none."""
-        stream, parts = self.stream, self.parts
-        began = np.minimum(parts.first, parts.start)
-        waited = np.flatnonzero(parts.act == Act.WAIT)
-        began[waited] = np.searchsorted(stream.time_us, parts.start_us[waited])
-        before = began - 1
-        tied = np.flatnonzero((before >= 0) & (stream.time_us[before] == stream.time_us[began]))
-        before[tied] = np.searchsorted(stream.time_us, stream.time_us[began[tied]]) - 1
+        parts, time_us = self.parts, self.stream.time_us
+        before = np.minimum(parts.first, parts.start) - 1
+        later = np.flatnonzero((before >= 0) & (time_us[before] >= self.approach_us))
+        before[later] = np.searchsorted(time_us, self.approach_us[later]) - 1
         return before
 
     def _paths(self) -> pa.Array:
@@ -272,8 +269,9 @@ class Table:
         texts = self._nulls()
         is_text = self.act == Act.TYPE
         if is_text.any():
-            typed = np.flatnonzero(self.starters.act == Act.TYPE)
-            begins = np.searchsorted(typed, self.first[is_text])
+            typing = self.starters.act == Act.TYPE
+            typed = np.flatnonzero(typing)
+            begins = (np.cumsum(typing) - 1)[self.first[is_text]]
             joined = _joined(_letters(self.stream.keys, self.starters.row[typed]), begins)
             if self.rules.resolve_edits:
                 joined = pa.array([_resolved(text) for text in joined.to_pylist()], pa.string())
