@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reducer_oracle import reduce_by_hand
 from reducer_strategies import doings, options, tables
-from strategies import by_devices
+from strategies import Hand, by_devices
 
 from taskreel.capture.importers.ducktrack import import_ducktrack
 from taskreel.io.events import Kind
@@ -108,6 +108,18 @@ def test_actions_do_not_depend_on_when_they_are_done(events, later_us):
     assert after.drop_columns(times).equals(before.drop_columns(times))
     for name in times:
         assert (after.column(name).to_numpy() - before.column(name).to_numpy() == later_us).all()
+
+
+def test_a_keyboard_of_many_keys_keeps_its_chords_apart():
+    hand = Hand()
+    for number in range(300):
+        for held in ((), ("ctrlleft",), ("ctrlleft", "shiftleft"), ("ctrlleft", "altleft", "shiftleft", "winleft")):
+            for key in held:
+                hand.key_down(key).wait(30)
+            hand.tap(f"f{number}").wait(100)
+            for key in held:
+                hand.key_up(key).wait(30)
+    assert_as_by_hand(by_devices(hand.rows), ActionOptions())
 
 
 def test_no_events_give_no_actions():
