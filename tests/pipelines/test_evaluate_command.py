@@ -44,7 +44,10 @@ def refused(*args: object) -> str:
 
 def cohort_and_dataset(folder: Path, **options: Any) -> tuple[Path, Path]:
     """A simulated cohort, and the dataset that a run makes of it."""
-    simulate(LocalStore(str(folder / "in")), SimulationOptions(**{"participants": 2, "minutes": 20, **options}))
+    simulate(
+        LocalStore(str(folder / "in")),
+        SimulationOptions(**{"participants": 2, "minutes": 20, "task_minutes": 4, **options}),
+    )
     invoke("run", "--input", folder / "in", "--output", folder / "out", "--as-of", AS_OF)
     return folder / "in", folder / "out"
 
