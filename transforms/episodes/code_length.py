@@ -15,6 +15,8 @@ import numpy as np
 
 from taskreel.transforms.episodes.units import Units
 
+_FAR = np.int64(1) << 60
+
 ONE_BIT = 1 << 8
 """A bit has this many parts: far finer than anything that is known about people."""
 
@@ -46,59 +48,62 @@ class Code:
     """
 
     def __init__(self, units: Units, novelty: int, elsewhere: int) -> None:
-        self._units = units
-        self._novelty = novelty
+        self._document, self._weight, self._novelty = units.document, units.weight, novelty
         self._before = np.concatenate([[0], np.cumsum(units.weight)])
-        log2 = log2_fixed(np.maximum(np.arange(self._before[-1] + novelty + 2), 1))
-        self._log2 = log2
-        self._log2_factorial = np.concatenate([[0], np.cumsum(log2)])[:-1]
-        self._document_before, of_document = _running(units.document, units.weight)
-        self._program_before, of_program = _running(units.program, units.weight)
-        in_program = log2[of_program][units.program] - log2[of_document][units.document]
-        everywhere = log2_fixed(self._before[-1:] + elsewhere)
-        in_session = everywhere - log2[of_program][units.program]
-        self._new_document = in_program - log2[novelty] - self._log2_factorial[units.weight]
-        self._new_program = in_session - log2[novelty]
+        self._log2 = log2_fixed(np.maximum(np.arange(self._before[-1] + novelty + 1), 1))
+        self._log2_gamma = np.concatenate([[0], np.cumsum(self._log2)])
+        self._document_before, of_document = _running(self._document, self._weight)
+        self._spared = self._log2[novelty] + self._log2[of_document]
+        groups = units.groups[units.document]
+        self._group, self._group_weight = np.maximum(groups, 0), units.weight[:, None] * (groups >= 0)
+        self._group_before, of_group = _running(self._group, self._group_weight)
+        self._of_group = self._log2[of_group]
+        self._anywhere = log2_fixed(self._before[-1:] + elsewhere) - self._log2[novelty]
         self.begin(0)
 
     def begin(self, first: int) -> None:
         """An episode begins at this unit: nothing is known."""
-        units = self._units
-        self._known_documents = np.zeros(units.document.max(initial=-1) + 1, np.int64)
-        self._known_programs = np.zeros(units.program.max(initial=-1) + 1, np.int64)
-        np.add.at(self._known_documents, units.document[:first], units.weight[:first])
-        np.add.at(self._known_programs, units.program[:first], units.weight[:first])
         self.first = first
+        self._known_documents = np.zeros(self._document.max() + 1, np.int64)
+        self._known_groups = np.zeros(self._group.max() + 1, np.int64)
+        np.add.at(self._known_documents, self._document[:first], self._weight[:first])
+        np.add.at(self._known_groups, self._group[:first], self._group_weight[:first])
 
     def advance(self) -> None:
         """The episode begins one unit later."""
-        units, first = self._units, self.first
-        self._known_documents[units.document[first]] += units.weight[first]
-        self._known_programs[units.program[first]] += units.weight[first]
+        first = self.first
+        self._known_documents[self._document[first]] += self._weight[first]
+        np.add.at(self._known_groups, self._group[first], self._group_weight[first])
         self.first += 1
 
     def bits(self, end: int) -> np.ndarray:
         """The length of each unit from where the episode begins to `end` (exclusive), in 1/`ONE_BIT` bit."""
         rows = slice(self.first, end)
-        document, weight = self._units.document[rows], self._units.weight[rows]
+        weight = self._weight[rows]
         visits = self._before[rows] - self._before[self.first] + self._novelty
-        of_document = self._document_before[rows] - self._known_documents[document]
-        of_program = self._program_before[rows] - self._known_programs[self._units.program[rows]]
-        escape = self._log2[visits] + self._new_document[rows]
-        escape += np.where(of_program > 0, -self._log2[of_program], self._new_program[rows])
-        known = self._log2_factorial[of_document] - self._log2_factorial[of_document + weight]
-        told = self._log2_factorial[visits + weight] - self._log2_factorial[visits]
-        return np.where(weight > 0, told + np.where(of_document > 0, known, escape), 0)
+        known = self._document_before[rows] - self._known_documents[self._document[rows]]
+        bits = self._log2_gamma[visits + weight] - self._log2_gamma[visits]
+        bits -= self._log2_gamma[known + weight] - self._log2_gamma[known]
+        new = np.flatnonzero((known == 0) & (weight > 0))
+        bits[new] += self._log2[visits[new]] + self._introduced(self.first + new)
+        return bits
+
+    def _introduced(self, new: np.ndarray) -> np.ndarray:
+        """The way to a document that is new to the episode: by a group that it knows, or from anywhere."""
+        known = self._group_before[new] - self._known_groups[self._group[new]]
+        by_group = np.where((known > 0) & (self._group_weight[new] > 0), self._of_group[new] - self._log2[known], _FAR)
+        return np.minimum(by_group.min(axis=1), self._anywhere) - self._spared[new]
 
 
 def _running(number: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Before each unit, the weight of the units with the same number; and the weight of each number in all."""
-    order = np.argsort(number, kind="stable")
-    before = np.cumsum(weight[order]) - weight[order]
-    is_first = np.diff(number[order], prepend=-1) != 0
-    before -= np.repeat(before[is_first], np.diff(np.append(np.flatnonzero(is_first), len(order))))
-    result = np.empty_like(weight)
+    """For each entry, the weight before it of those with the same number, and their weight in all. Same shapes."""
+    flat, weights = number.ravel(), weight.ravel()
+    order = np.argsort(flat, kind="stable")
+    before = np.cumsum(weights[order]) - weights[order]
+    first = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    before -= np.repeat(before[first], np.diff(np.append(first, len(order))))
+    total = np.zeros(flat.max() + 1, np.int64)
+    np.add.at(total, flat, weights)
+    result = np.empty_like(before)
     result[order] = before
-    total = np.zeros(number.max(initial=-1) + 1, np.int64)
-    np.add.at(total, number, weight)
-    return result, total
+    return result.reshape(number.shape), total[number]
