@@ -15,8 +15,6 @@ import numpy as np
 
 from taskreel.transforms.episodes.units import Units
 
-_FAR = np.int64(1) << 60
-
 ONE_BIT = 1 << 8
 """A bit has this many parts: far finer than anything that is known about people."""
 
@@ -48,40 +46,39 @@ class Code:
     """
 
     def __init__(self, units: Units, novelty: int, elsewhere: int) -> None:
-        self._document, self._weight, self._novelty = units.document, units.weight, novelty
+        self._units, self._novelty = units, novelty
         self._before = np.concatenate([[0], np.cumsum(units.weight)])
         self._log2 = log2_fixed(np.maximum(np.arange(self._before[-1] + novelty + 1), 1))
         self._log2_gamma = np.concatenate([[0], np.cumsum(self._log2)])
-        self._document_before, of_document = _running(self._document, self._weight)
+        self._document_before, of_document = _running(units.document, units.weight)
+        self._program_before, of_program = _running(units.program, units.weight)
+        self._of_program = self._log2[of_program]
         self._spared = self._log2[novelty] + self._log2[of_document]
-        groups = units.groups[units.document]
-        self._group, self._group_weight = np.maximum(groups, 0), units.weight[:, None] * (groups >= 0)
-        self._group_before, of_group = _running(self._group, self._group_weight)
-        self._of_group = self._log2[of_group]
         self._anywhere = log2_fixed(self._before[-1:] + elsewhere) - self._log2[novelty]
         self.begin(0)
 
     def begin(self, first: int) -> None:
         """An episode begins at this unit: nothing is known."""
+        document, program, weight = self._units.document, self._units.program, self._units.weight
         self.first = first
-        self._known_documents = np.zeros(self._document.max() + 1, np.int64)
-        self._known_groups = np.zeros(self._group.max() + 1, np.int64)
-        np.add.at(self._known_documents, self._document[:first], self._weight[:first])
-        np.add.at(self._known_groups, self._group[:first], self._group_weight[:first])
+        self._known_documents = np.zeros(document.max() + 1, np.int64)
+        self._known_programs = np.zeros(program.max() + 1, np.int64)
+        np.add.at(self._known_documents, document[:first], weight[:first])
+        np.add.at(self._known_programs, program[:first], weight[:first])
 
     def advance(self) -> None:
         """The episode begins one unit later."""
-        first = self.first
-        self._known_documents[self._document[first]] += self._weight[first]
-        np.add.at(self._known_groups, self._group[first], self._group_weight[first])
+        units, first = self._units, self.first
+        self._known_documents[units.document[first]] += units.weight[first]
+        self._known_programs[units.program[first]] += units.weight[first]
         self.first += 1
 
     def bits(self, end: int) -> np.ndarray:
         """The length of each unit from where the episode begins to `end` (exclusive), in 1/`ONE_BIT` bit."""
         rows = slice(self.first, end)
-        weight = self._weight[rows]
+        weight = self._units.weight[rows]
         visits = self._before[rows] - self._before[self.first] + self._novelty
-        known = self._document_before[rows] - self._known_documents[self._document[rows]]
+        known = self._document_before[rows] - self._known_documents[self._units.document[rows]]
         bits = self._log2_gamma[visits + weight] - self._log2_gamma[visits]
         bits -= self._log2_gamma[known + weight] - self._log2_gamma[known]
         new = np.flatnonzero((known == 0) & (weight > 0))
@@ -89,21 +86,20 @@ class Code:
         return bits
 
     def _introduced(self, new: np.ndarray) -> np.ndarray:
-        """The way to a document that is new to the episode: by a group that it knows, or from anywhere."""
-        known = self._group_before[new] - self._known_groups[self._group[new]]
-        by_group = np.where((known > 0) & (self._group_weight[new] > 0), self._of_group[new] - self._log2[known], _FAR)
-        return np.minimum(by_group.min(axis=1), self._anywhere) - self._spared[new]
+        """The way to a document that is new to the episode: by its program if that is known, or from anywhere."""
+        known = self._program_before[new] - self._known_programs[self._units.program[new]]
+        by_program = np.where(known > 0, self._of_program[new] - self._log2[known], self._anywhere)
+        return np.minimum(by_program, self._anywhere) - self._spared[new]
 
 
 def _running(number: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each entry, the weight before it of those with the same number, and their weight in all. Same shapes."""
-    flat, weights = number.ravel(), weight.ravel()
-    order = np.argsort(flat, kind="stable")
-    before = np.cumsum(weights[order]) - weights[order]
-    first = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    """For each unit, the weight before it of the units with the same number, and their weight in all."""
+    order = np.argsort(number, kind="stable")
+    before = np.cumsum(weight[order]) - weight[order]
+    first = np.flatnonzero(np.diff(number[order], prepend=-1))
     before -= np.repeat(before[first], np.diff(np.append(first, len(order))))
-    total = np.zeros(flat.max() + 1, np.int64)
-    np.add.at(total, flat, weights)
+    total = np.zeros(number.max() + 1, np.int64)
+    np.add.at(total, number, weight)
     result = np.empty_like(before)
     result[order] = before
-    return result.reshape(number.shape), total[number]
+    return result, total[number]

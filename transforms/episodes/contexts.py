@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -22,49 +21,31 @@ _PROGRESS = re.compile(r"\d+(?:[.,]\d+)?\s?%|\b\d{1,2}:\d\d(?::\d\d)?\b")
 _SPACES = re.compile(r"\s+")
 
 
-_WORD = re.compile(r"[^\W\d_]{3,}")
-_MOST_WORDS = 4
-
-
 @dataclass(frozen=True)
 class Contexts:
-    """The documents of a session, and what they have in common. Numbers count from 0 in order of first use.
+    """The number of each action's document and of its program, int64 of shape (actions,); `UNKNOWN` without a window.
 
-    `document`, int64 of shape (actions,): that of each action, `UNKNOWN` if no window is known. `groups`, int64 of shape
-    (documents, 5): the groups of documents to which each belongs, the first its program, the others by words in
-    their names; `UNKNOWN` where there are fewer.
+    Numbers count from 0 in order of first use. A document belongs to one program.
     """
 
     document: np.ndarray
-    groups: np.ndarray
+    program: np.ndarray
 
 
 def contexts(actions: pa.Table) -> Contexts:
     """The contexts of actions, from their columns `app`, `title` and `url`."""
     rows, number_of_row = _distinct(actions.select(["app", "title", "url"]))
     documents: dict[tuple[str, str], int] = {}
-    names: list[tuple[str, set[str]]] = []
+    programs: dict[str, int] = {}
     numbers = []
     for app, title, url in rows:
         program, document = context(app, title, url)
-        is_new = (program, document) not in documents
         is_known = bool(program or document)
-        numbers.append(documents.setdefault((program, document), len(documents)) if is_known else UNKNOWN)
-        if is_new and is_known:
-            names.append((program, set(_WORD.findall(f"{document} {_stable(title or '')}"))))
-    return Contexts(np.array(numbers, np.int64)[number_of_row], _groups(names or [("", set())]))
-
-
-def _groups(names: list[tuple[str, set[str]]]) -> np.ndarray:
-    """Groups by program and by words. Of the words that a document shares with others, the rarest few say most."""
-    documents_of = Counter(word for _, words in names for word in words)
-    groups: dict[tuple[str, str], int] = {}
-    table = np.full((len(names), 1 + _MOST_WORDS), UNKNOWN, np.int64)
-    for row, (program, words) in zip(table, names, strict=True):
-        shared = sorted((documents_of[word], word) for word in words if documents_of[word] > 1)[:_MOST_WORDS]
-        keys = [("program", program), *(("word", word) for _, word in shared)]
-        row[: len(keys)] = [groups.setdefault(key, len(groups)) for key in keys]
-    return table
+        of_document = documents.setdefault((program, document), len(documents)) if is_known else UNKNOWN
+        of_program = programs.setdefault(program, len(programs)) if is_known else UNKNOWN
+        numbers.append((of_document, of_program))
+    table = np.array(numbers, np.int64).reshape(-1, 2)[number_of_row]
+    return Contexts(table[:, 0], table[:, 1])
 
 
 def context(app: str | None, title: str | None, url: str | None) -> tuple[str, str]:

@@ -30,7 +30,9 @@ def cut_episodes(actions: pa.Table, tasks: list[Task], options: EpisodeOptions) 
     work = actions.slice(first, end - first)
     found = [Episode(0, first, "residue", "session", 1.0)] if first else []
     if end > first:
-        found += [_shifted(episode, first) for episode in (_marked(work, tasks) if tasks else _segmented(work, options))]
+        found += [
+            _shifted(episode, first) for episode in (_marked(work, tasks) if tasks else _segmented(work, options))
+        ]
     if end < actions.num_rows:
         found.append(Episode(end, actions.num_rows, "residue", "marker", 1.0))
     start_us = np.maximum.accumulate(actions.column("start_us").to_numpy())

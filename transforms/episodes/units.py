@@ -25,17 +25,17 @@ _ENDS = frozenset({"alt+f4", "alt+s", "ctrl+f4", "ctrl+d"}) | frozenset(
 
 @dataclass(frozen=True)
 class Units:
-    """All of shape (units,), int64, but `first`, of shape (units + 1,): the first action of each, and their number; and
-    `groups`, of `Contexts`, by document.
+    """All of shape (units,), int64, but `first`, of shape (units + 1,): the first action of each, and their number.
 
     `weight`: how many visits of `document` a unit counts for; long ones count for more, but not in proportion.
     `start_us` of the first action, `last_us` when the last action starts, `end_us` of all until its end.
-    `idle_us`: nothing was done so long before it. `completes`: 1 if the action before it saves something, 2 if it sends, commits or closes, else 0.
+    `idle_us`: nothing was done so long before it.
+    `completes`: 1 if the action before it saves something, 2 if it sends, commits or closes, else 0.
     """
 
     first: np.ndarray
     document: np.ndarray
-    groups: np.ndarray
+    program: np.ndarray
     weight: np.ndarray
     start_us: np.ndarray
     last_us: np.ndarray
@@ -67,7 +67,7 @@ def units_of(actions: pa.Table) -> Units:
     return Units(
         np.append(first, len(start_us)),
         document[first],
-        known.groups,
+        np.maximum(_carried(known.program), 0)[first],
         np.add.reduceat(weight, first),
         start_us[first],
         start_us[end - 1],
