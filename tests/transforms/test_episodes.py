@@ -1,6 +1,7 @@
 """Episodes, against a second implementation in plain Python that tries every segmentation."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import BEGIN_US
 
+from taskreel.transforms.actions.rules import ActionFlag
 from taskreel.transforms.episodes import Episode, EpisodeOptions, Task, cut_episodes
 from taskreel.transforms.episodes.code_length import ONE_BIT, log2_fixed
 from taskreel.transforms.episodes.contexts import context
@@ -29,10 +31,10 @@ class Worker:
         self.now_us = BEGIN_US
         self.rows = []
 
-    def act(self, app, title, url=None, *, action="click", keys=None, device=0, text=None):
+    def act(self, app, title, url=None, *, action="click", keys=None, device=0, flags=0):
         """One action of half a second, two seconds after the last."""
         row = {"action": action, "start_us": self.now_us, "end_us": self.now_us + SECOND_US // 2, "device": device}
-        self.rows.append(row | {"app": app, "title": title, "url": url, "keys": keys, "text": text})
+        self.rows.append(row | {"app": app, "title": title, "url": url, "keys": keys, "flags": flags})
         self.now_us += 2_500_000
 
     def rest(self, seconds):
@@ -59,8 +61,9 @@ class Worker:
 
 def action_table(rows):
     word = pa.dictionary(pa.int32(), pa.string())
-    types = {"start_us": pa.int64(), "end_us": pa.int64(), "device": pa.int32(), "text": pa.string()}
-    names = ["action", "start_us", "end_us", "device", "app", "title", "url", "text", "keys"]
+    types = {"start_us": pa.int64(), "end_us": pa.int64(), "device": pa.int32(), "flags": pa.int32()}
+    names = ["action", "start_us", "end_us", "device", "app", "title", "url", "keys", "flags"]
+    rows = [{"flags": 0} | row for row in rows]
     return pa.table({name: pa.array([row.get(name) for row in rows], types.get(name, word)) for name in names})
 
 
@@ -199,7 +202,7 @@ def test_a_terminate_belongs_to_the_task_that_it_ends():
     end_us = BEGIN_US + 10 * SECOND_US
     rows = [
         {"action": "click", "start_us": BEGIN_US + 1, "end_us": BEGIN_US + 2, "device": 0},
-        {"action": "terminate", "start_us": end_us, "end_us": end_us, "device": 0, "text": "success"},
+        {"action": "terminate", "start_us": end_us, "end_us": end_us, "device": 0},
         {"action": "click", "start_us": end_us, "end_us": end_us + 1, "device": 0},
     ]
     tasks = [Task(BEGIN_US, end_us, "first", "success"), Task(end_us, None, "second", None)]
@@ -220,6 +223,26 @@ def test_what_is_longer_than_the_limits_is_cut(is_marked):
     for episodes in (by_steps, by_time):
         assert [e.cut_reason for e in episodes[1:]] == ["limit"] * (len(episodes) - 1)
         assert {e.confidence for e in episodes[1:]} == {0.0}
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_the_recorders_own_controls_at_the_ends_are_residue(is_marked):
+    worker = Worker()
+    worker.act("Writer", "A.odt", action="press", keys="enter", flags=ActionFlag.RECORDER_CONTROL)
+    worker.work(WRITING, 5)
+    worker.act("Writer", "A.odt", action="hotkey", keys="ctrl+alt+p", flags=ActionFlag.RECORDER_CONTROL)
+    worker.work(WRITING, 5)
+    end = worker.place
+    worker.act("Writer", "A.odt", action="hotkey", keys="ctrl+alt+q", flags=ActionFlag.RECORDER_CONTROL)
+    tasks = [Task(BEGIN_US, None, "Write", None)] if is_marked else []
+    episodes = cut_episodes(worker.actions, tasks, EpisodeOptions())
+    assert [(e.first, e.end, e.kind, e.cut_reason, e.confidence) for e in episodes] == [
+        (0, 1, "residue", "session", 1.0),
+        (1, end, "episode", "marker", 1.0),
+        (end, end + 1, "residue", "marker", 1.0),
+    ]
+    alone = cut_episodes(worker.actions.slice(0, 1), tasks, EpisodeOptions())
+    assert [(e.first, e.end, e.kind, e.cut_reason) for e in alone] == [(0, 1, "residue", "session")]
 
 
 def test_no_actions_no_episodes():
@@ -279,31 +302,24 @@ def log2(value):
     return (value**ONE_BIT).bit_length() - 1
 
 
-def visits_of_session(units, options):
-    everywhere = {"all": options.elsewhere}
+def told(units, first, end, options):
+    """The code length of a piece, visit by visit, as `docs/episodes.md` gives it."""
+    everywhere = Counter()
     for document, program, weight in zip(units.document, units.program, units.weight, strict=True):
-        for key in (("d", document), ("p", program), "all"):
-            everywhere[key] = everywhere.get(key, 0) + int(weight)
-    return everywhere
-
-
-def told_as_episode(units, first, end, options):
-    """The code length of an episode, visit by visit, as `docs/episodes.md` gives it."""
-    everywhere, here, bits = visits_of_session(units, options), {}, 0
+        everywhere.update({("d", document): int(weight), ("p", program): int(weight), "all": int(weight)})
+    bits, here = 0, Counter()
     for unit in range(first, end):
         document, program = ("d", units.document[unit]), ("p", units.program[unit])
-        known_program = here.get(program, 0)
         for _ in range(units.weight[unit]):
-            visits = log2(here.get("all", 0) + options.novelty)
-            bits += visits
-            if document in here:
-                bits -= log2(here[document])
+            draw = log2(here["all"] + options.novelty)
+            if here[document]:
+                bits += draw - log2(here[document])
             else:
-                bits += visits - log2(options.novelty) + log2(everywhere[program]) - log2(everywhere[document])
-                bits -= log2(known_program) if known_program else log2(options.novelty)
-                bits += 0 if known_program else log2(everywhere["all"]) - log2(everywhere[program])
-            for key in (document, program, "all"):
-                here[key] = here.get(key, 0) + 1
+                way = log2(everywhere["all"] + options.elsewhere) - log2(options.novelty)
+                if here[program]:
+                    way = min(way, log2(everywhere[program]) - log2(here[program]))
+                bits += 2 * draw - log2(options.novelty) - log2(everywhere[document]) + way
+            here.update((document, program, "all"))
     return bits
 
 
@@ -320,7 +336,7 @@ def price_of_length(units, first, end, options):
 
 
 def price_of_piece(units, first, end, options):
-    return told_as_episode(units, first, end, options) + min(price_of_length(units, first, end, options))
+    return told(units, first, end, options) + min(price_of_length(units, first, end, options))
 
 
 def is_within_limits(units, first, end, options):
@@ -333,8 +349,9 @@ def price_of_cut(units, unit, options):
     if not unit:
         return 0
     scale = int(options.idle_scale_s * SECOND_US)
-    idle = options.idle_bits * (log2(int(units.idle_us[unit]) + scale) - log2(scale))
-    return (options.cut_bits - options.completion_bits * bool(units.completes[unit])) * ONE_BIT - idle
+    idle_us = min(int(units.idle_us[unit]), int(options.longest_idle_s * SECOND_US))
+    idle = options.idle_bits * (log2(idle_us + scale) - log2(scale))
+    return (options.cut_bits - options.completion_bits * int(units.completes[unit])) * ONE_BIT - idle
 
 
 def every_segmentation(units, options):
@@ -370,7 +387,7 @@ def sessions_of_units(draw):
         last_us=start_us + lasts_us // 2,
         end_us=start_us + lasts_us,
         idle_us=idle_us,
-        completes=whole(0, 1).astype(bool),
+        completes=whole(0, 2),
     )
 
 
@@ -383,6 +400,7 @@ def option_sets(draw):
         length_bits=draw(st.integers(0, 3)),
         idle_bits=draw(st.integers(0, 4)),
         completion_bits=draw(st.integers(0, 5)),
+        longest_idle_s=draw(st.sampled_from([15.0, 300.0])),
         novelty=draw(st.integers(1, 4)),
         elsewhere=draw(st.sampled_from([1, 200])),
         typical_minutes=draw(st.sampled_from([1.0, 12.0])),
@@ -428,6 +446,7 @@ def action_tables(draw):
         start_us = max(0, now_us - draw(st.sampled_from([0, 0, 0, 7, 3 * SECOND_US])))
         kind = draw(st.sampled_from(["click", "write", "hotkey", "wait", "terminate"]))
         row = {"action": kind, "start_us": start_us, "end_us": now_us + draw(st.sampled_from([0, 5, MINUTE_US]))}
+        row["flags"] = draw(st.sampled_from([0, 0, 0, int(ActionFlag.RECORDER_CONTROL)]))
         row |= {"device": draw(st.integers(0, 1)), "keys": draw(st.sampled_from([None, "ctrl+s", "alt+tab"]))}
         rows.append(row | {name: draw(words) for name in ("app", "title", "url")})
     return action_table(rows)

@@ -46,29 +46,25 @@ class Code:
     """
 
     def __init__(self, units: Units, novelty: int, elsewhere: int) -> None:
-        self._units = units
-        self._novelty = novelty
+        self._units, self._novelty = units, novelty
         self._before = np.concatenate([[0], np.cumsum(units.weight)])
-        log2 = log2_fixed(np.maximum(np.arange(self._before[-1] + novelty + 2), 1))
-        self._log2 = log2
-        self._log2_factorial = np.concatenate([[0], np.cumsum(log2)])[:-1]
+        self._log2 = log2_fixed(np.maximum(np.arange(self._before[-1] + novelty + 1), 1))
+        self._log2_gamma = np.concatenate([[0], np.cumsum(self._log2)])
         self._document_before, of_document = _running(units.document, units.weight)
         self._program_before, of_program = _running(units.program, units.weight)
-        in_program = log2[of_program][units.program] - log2[of_document][units.document]
-        everywhere = log2_fixed(self._before[-1:] + elsewhere)
-        in_session = everywhere - log2[of_program][units.program]
-        self._new_document = in_program - log2[novelty] - self._log2_factorial[units.weight]
-        self._new_program = in_session - log2[novelty]
+        self._of_program = self._log2[of_program]
+        self._spared = self._log2[novelty] + self._log2[of_document]
+        self._anywhere = log2_fixed(self._before[-1:] + elsewhere) - self._log2[novelty]
         self.begin(0)
 
     def begin(self, first: int) -> None:
         """An episode begins at this unit: nothing is known."""
-        units = self._units
-        self._known_documents = np.zeros(units.document.max(initial=-1) + 1, np.int64)
-        self._known_programs = np.zeros(units.program.max(initial=-1) + 1, np.int64)
-        np.add.at(self._known_documents, units.document[:first], units.weight[:first])
-        np.add.at(self._known_programs, units.program[:first], units.weight[:first])
+        document, program, weight = self._units.document, self._units.program, self._units.weight
         self.first = first
+        self._known_documents = np.zeros(document.max() + 1, np.int64)
+        self._known_programs = np.zeros(program.max() + 1, np.int64)
+        np.add.at(self._known_documents, document[:first], weight[:first])
+        np.add.at(self._known_programs, program[:first], weight[:first])
 
     def advance(self) -> None:
         """The episode begins one unit later."""
@@ -80,25 +76,30 @@ class Code:
     def bits(self, end: int) -> np.ndarray:
         """The length of each unit from where the episode begins to `end` (exclusive), in 1/`ONE_BIT` bit."""
         rows = slice(self.first, end)
-        document, weight = self._units.document[rows], self._units.weight[rows]
+        weight = self._units.weight[rows]
         visits = self._before[rows] - self._before[self.first] + self._novelty
-        of_document = self._document_before[rows] - self._known_documents[document]
-        of_program = self._program_before[rows] - self._known_programs[self._units.program[rows]]
-        escape = self._log2[visits] + self._new_document[rows]
-        escape += np.where(of_program > 0, -self._log2[of_program], self._new_program[rows])
-        known = self._log2_factorial[of_document] - self._log2_factorial[of_document + weight]
-        told = self._log2_factorial[visits + weight] - self._log2_factorial[visits]
-        return np.where(weight > 0, told + np.where(of_document > 0, known, escape), 0)
+        known = self._document_before[rows] - self._known_documents[self._units.document[rows]]
+        bits = self._log2_gamma[visits + weight] - self._log2_gamma[visits]
+        bits -= self._log2_gamma[known + weight] - self._log2_gamma[known]
+        new = np.flatnonzero((known == 0) & (weight > 0))
+        bits[new] += self._log2[visits[new]] + self._introduced(self.first + new)
+        return bits
+
+    def _introduced(self, new: np.ndarray) -> np.ndarray:
+        """The way to a document that is new to the episode: by its program if that is known, or from anywhere."""
+        known = self._program_before[new] - self._known_programs[self._units.program[new]]
+        by_program = np.where(known > 0, self._of_program[new] - self._log2[known], self._anywhere)
+        return np.minimum(by_program, self._anywhere) - self._spared[new]
 
 
 def _running(number: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Before each unit, the weight of the units with the same number; and the weight of each number in all."""
+    """For each unit, the weight before it of the units with the same number, and their weight in all."""
     order = np.argsort(number, kind="stable")
     before = np.cumsum(weight[order]) - weight[order]
-    is_first = np.diff(number[order], prepend=-1) != 0
-    before -= np.repeat(before[is_first], np.diff(np.append(np.flatnonzero(is_first), len(order))))
-    result = np.empty_like(weight)
-    result[order] = before
-    total = np.zeros(number.max(initial=-1) + 1, np.int64)
+    first = np.flatnonzero(np.diff(number[order], prepend=-1))
+    before -= np.repeat(before[first], np.diff(np.append(first, len(order))))
+    total = np.zeros(number.max() + 1, np.int64)
     np.add.at(total, number, weight)
-    return result, total
+    result = np.empty_like(before)
+    result[order] = before
+    return result, total[number]

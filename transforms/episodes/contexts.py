@@ -23,29 +23,28 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Contexts:
-    """Of each action the number of its program and of its document, int64 of shape (actions,); `UNKNOWN` if not known.
+    """The number of each action's document and of its program, int64 of shape (actions,); `UNKNOWN` without a window.
 
     Numbers count from 0 in order of first use. A document belongs to one program.
     """
 
-    program: np.ndarray
     document: np.ndarray
+    program: np.ndarray
 
 
 def contexts(actions: pa.Table) -> Contexts:
     """The contexts of actions, from their columns `app`, `title` and `url`."""
     rows, number_of_row = _distinct(actions.select(["app", "title", "url"]))
-    programs: dict[str, int] = {}
     documents: dict[tuple[str, str], int] = {}
-    pairs = []
+    programs: dict[str, int] = {}
+    numbers = []
     for app, title, url in rows:
         program, document = context(app, title, url)
-        if not program and not document:
-            pairs.append((UNKNOWN, UNKNOWN))
-            continue
-        known = programs.setdefault(program, len(programs))
-        pairs.append((known, documents.setdefault((program, document), len(documents))))
-    table = np.array(pairs, np.int64).reshape(-1, 2)[number_of_row]
+        is_known = bool(program or document)
+        of_document = documents.setdefault((program, document), len(documents)) if is_known else UNKNOWN
+        of_program = programs.setdefault(program, len(programs)) if is_known else UNKNOWN
+        numbers.append((of_document, of_program))
+    table = np.array(numbers, np.int64).reshape(-1, 2)[number_of_row]
     return Contexts(table[:, 0], table[:, 1])
 
 

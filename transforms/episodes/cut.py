@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
+from taskreel.transforms.actions.rules import ActionFlag
 from taskreel.transforms.episodes.code_length import ONE_BIT
 from taskreel.transforms.episodes.model import SECOND_US, Episode, EpisodeOptions, Task
 from taskreel.transforms.episodes.segmentation import Evidence, Prices, cheapest
@@ -24,9 +26,28 @@ def cut_episodes(actions: pa.Table, tasks: list[Task], options: EpisodeOptions) 
     """
     if not actions.num_rows:
         return []
-    whole = _marked(actions, tasks) if tasks else _segmented(actions, options)
+    first, end = _without_controls(actions)
+    work = actions.slice(first, end - first)
+    found = [Episode(0, first, "residue", "session", 1.0)] if first else []
+    if end > first:
+        found += [
+            _shifted(episode, first) for episode in (_marked(work, tasks) if tasks else _segmented(work, options))
+        ]
+    if end < actions.num_rows:
+        found.append(Episode(end, actions.num_rows, "residue", "marker", 1.0))
     start_us = np.maximum.accumulate(actions.column("start_us").to_numpy())
-    return [piece for episode in whole for piece in _within_limits(episode, start_us, options)]
+    return [piece for episode in found for piece in _within_limits(episode, start_us, options)]
+
+
+def _without_controls(actions: pa.Table) -> tuple[int, int]:
+    """The actions but those by which the recorder was started and stopped, at the ends: first and end (exclusive)."""
+    is_work = np.flatnonzero(actions.column("flags").to_numpy() & ActionFlag.RECORDER_CONTROL == 0)
+    return (int(is_work[0]), int(is_work[-1]) + 1) if len(is_work) else (actions.num_rows, actions.num_rows)
+
+
+def _shifted(episode: Episode, by: int) -> Episode:
+    reason = "marker" if by and episode.first == 0 else episode.cut_reason
+    return replace(episode, first=episode.first + by, end=episode.end + by, cut_reason=reason)
 
 
 def _marked(actions: pa.Table, tasks: list[Task]) -> list[Episode]:

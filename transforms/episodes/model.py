@@ -27,16 +27,17 @@ class EpisodeOptions:
     Raises `ValueError` that names the field.
     """
 
-    max_steps: int = 1000
+    max_steps: int = 3000
     max_minutes: float = 60.0
     min_steps: int = 2
-    cut_bits: int = 20
+    cut_bits: int = 26
     typical_minutes: float = 12.0
     length_bits: int = 2
-    idle_bits: int = 3
-    idle_scale_s: float = 10.0
-    completion_bits: int = 7
-    novelty: int = 8
+    idle_bits: int = 4
+    idle_scale_s: float = 2.0
+    longest_idle_s: float = 30.0
+    completion_bits: int = 4
+    novelty: int = 16
     elsewhere: int = 200
     residue_bits: int = 5
     residue_seconds: float = 40.0

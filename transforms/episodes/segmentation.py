@@ -43,7 +43,7 @@ class Prices:
     def __init__(self, units: Units, options: EpisodeOptions) -> None:
         self.units = units
         self.code = Code(units, options.novelty, options.elsewhere)
-        self.idle = options.idle_bits * _doublings(units.idle_us, int(options.idle_scale_s * SECOND_US))
+        self.idle = options.idle_bits * _doublings(units.idle_us, options)
         self.completion = options.completion_bits * ONE_BIT * units.completes
         self.cut = options.cut_bits * ONE_BIT - self.idle - self.completion
         self.cut[0] = 0
@@ -117,8 +117,9 @@ def _reach(units: Units, options: EpisodeOptions) -> np.ndarray:
     return np.maximum(np.minimum(by_steps, by_time), np.arange(len(units)) + 1)
 
 
-def _doublings(idle_us: np.ndarray, scale_us: int) -> np.ndarray:
-    return log2_fixed(idle_us + scale_us) - log2_fixed(np.array([scale_us]))
+def _doublings(idle_us: np.ndarray, options: EpisodeOptions) -> np.ndarray:
+    scale_us, longest_us = int(options.idle_scale_s * SECOND_US), int(options.longest_idle_s * SECOND_US)
+    return log2_fixed(np.minimum(idle_us, longest_us) + scale_us) - log2_fixed(np.array([scale_us]))
 
 
 def _episode_lengths(longest_s: int, options: EpisodeOptions) -> np.ndarray:
