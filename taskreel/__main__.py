@@ -165,7 +165,7 @@ def run(
     session_gap_s: Annotated[float, typer.Option(help="A longer pause in activity ends a session.")] = 600.0,
     clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 60.0,
     longest_span_h: Annotated[float, typer.Option(help="Longer spans are cut on a UTC grid of this length.")] = 12.0,
-    max_episode_steps: Annotated[int, typer.Option(help="Episodes with more steps are cut.")] = 1000,
+    max_episode_steps: Annotated[int, typer.Option(help="Episodes with more steps are cut.")] = 2000,
     max_episode_minutes: Annotated[float, typer.Option(help="Longer episodes are cut.")] = 60.0,
     min_episode_steps: Annotated[int, typer.Option(help="Unmarked pieces with fewer steps are residue.")] = 2,
     keep_moves: Annotated[bool, typer.Option("--keep-moves", help="Every rest of the pointer is a moveTo.")] = False,

@@ -239,8 +239,3 @@ def _notes(doubles: int, events: pa.Table, screen: Screen) -> Iterator[str]:
             f"{count} positions lie outside the stated screen of {screen.width_px} x {screen.height_px} and are kept "
             "as they are: its resolution had changed, or there is another monitor"
         )
-
-
-def import_ducktrack(folder: Path, *, consent_id: str, participant: str, region: str) -> Imported:
-    """Read a recording's folder, as `read` does."""
-    return read([folder], ImportOptions(consent_id, participant, region))
