@@ -41,6 +41,9 @@ from taskreel.transforms.steps import Draft
 TRUTH_FOLDER = "truth/"
 ACTIONS_FILE = "actions.jsonl"
 
+CONTROL = "recorder_control"
+"""A column of our own: whether an action started or stopped the recorder. It is work in no task, and ends none."""
+
 _REMEDY = "give the truth of the very input that the dataset was made of"
 _REQUIRED = {
     "participant": pa.string(),
@@ -57,7 +60,7 @@ _OPTIONAL = {
     **dict.fromkeys(("button", "text", "keys", "modifiers", "picture_hash"), pa.string()),
     **dict.fromkeys(("clicks", "count"), pa.int64()),
 }
-_COLUMNS = _REQUIRED | _OPTIONAL
+_COLUMNS = _REQUIRED | _OPTIONAL | {CONTROL: pa.bool_()}
 
 
 class EvaluationError(ValueError):
@@ -87,20 +90,26 @@ def evaluate(truth_url: str, dataset_url: str, version: int | None, options: Cut
     truth = read_truth(truth_url)
     dataset = datasets.open(dataset_url, version)
     steps = _steps(dataset)
-    _check_same_input(truth, steps, truth_url, dataset_url)
-    cuts = cuts_of(truth, steps)
+    steps, others = _of_same_input(truth, steps, truth_url, dataset_url)
+    cuts = cuts_of(*(table.filter(pc.invert(table.column(CONTROL))) for table in (truth, steps)))
     compared = compare_actions(truth, steps)
     if not ((compared.step >= 0) & ~compared.differs["start_us"]).any():
         raise EvaluationError(f"{dataset_url}: none of its steps begins when an action of {truth_url} does: {_REMEDY}")
     episodes = dataset.episodes()
+    known = pa.array(sorted(set(truth.column("participant").unique().to_pylist())), pa.string())
+    episodes = episodes.filter(pc.is_in(episodes.column("participant"), value_set=known))
     return {
         "kind": "truth",
         "truth": truth_url,
         "dataset": dataset_url,
         "version": dataset.version,
+        "without_truth": others,
         "episodes": _count(episodes, "kind", "episode"),
         "residues": _count(episodes, "kind", "residue"),
-        "marked_episodes": _count(episodes, "cut_reason", "marker"),
+        "marked_episodes": pc.sum(
+            pc.and_(pc.equal(episodes.column("kind"), "episode"), pc.equal(episodes.column("cut_reason"), "marker"))
+        ).as_py()
+        or 0,
         **_cut_values(cuts, options),
         "actions": _action_values(truth, steps, compared),
         "observations": asdict(observation_errors(truth, steps, compared)),
@@ -178,6 +187,8 @@ def read_truth(url: str) -> pa.Table:
     rows = [row for file in files for row in _truth_rows(store, file)]
     if not rows:
         raise EvaluationError(f"{url}: a truth without any action; there is nothing to evaluate")
+    for row in rows:
+        row[CONTROL] = CONTROL in (row.get("flags") or ())
     stated = {name for row in rows for name in row}
     schema = pa.schema([(name, kind) for name, kind in _COLUMNS.items() if name in stated])
     return pa.Table.from_pylist(rows, schema=schema)
@@ -204,7 +215,9 @@ def _fault(row: Any) -> str | None:
     if isinstance(row["episode"], int) and row["episode"] < 0:
         return "field episode is below 0; what belongs to no task has null"
     nulls = [name for name in _REQUIRED if row[name] is None and name != "episode"]
-    others = [name for name, kind in _COLUMNS.items() if not _may_be(row.get(name), kind)]
+    others = [name for name, kind in (_REQUIRED | _OPTIONAL).items() if not _may_be(row.get(name), kind)]
+    if not isinstance(row.get("flags", []), list):
+        others.append("flags")
     return f"field {', '.join(nulls + others)} is not of the kind that it has to be" if nulls or others else None
 
 
@@ -220,22 +233,26 @@ def _steps(dataset: Dataset) -> pa.Table:
     shards = [dataset.open_shard(file) for file in dataset.shards() if file.rows]
     if not shards:
         raise EvaluationError(f"{dataset.store.url}: a dataset without steps; there is nothing to evaluate")
-    wanted = dict.fromkeys([*CUT_COLUMNS, "recording", *COMPARED, *OBSERVED])
+    wanted = dict.fromkeys([*CUT_COLUMNS, "recording", "flags", *COMPARED, *OBSERVED])
     columns = [name for name in wanted if all(name in shard.schema_arrow.names for shard in shards)]
     steps = pa.concat_tables([shard.read(columns=columns).replace_schema_metadata(None) for shard in shards])
+    controls = [CONTROL in flags for flags in steps.column("flags").to_pylist()]
+    steps = steps.drop_columns("flags").append_column(CONTROL, pa.array(controls, pa.bool_()))
     facts = dataset.episodes().select(["episode_id", "kind", "cut_reason", "confidence"])
     return steps.join(facts, "episode_id", join_type="inner").combine_chunks()
 
 
-def _check_same_input(truth: pa.Table, steps: pa.Table, truth_url: str, dataset_url: str) -> None:
+def _of_same_input(truth: pa.Table, steps: pa.Table, truth_url: str, dataset_url: str) -> tuple[pa.Table, list[str]]:
+    """The steps of the people of whom there is a truth, and the others' names."""
     acted, seen = (set(table.column("participant").unique().to_pylist()) for table in (truth, steps))
-    for names, here, there in ((seen - acted, dataset_url, truth_url), (acted - seen, truth_url, dataset_url)):
-        if names:
-            who = ", ".join(sorted(names)[:3]) + (" …" if len(names) > 3 else "")
-            raise EvaluationError(f"{here} has participants that {there} has not ({who}): {_REMEDY}")
+    if missing := sorted(acted - seen):
+        who = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        raise EvaluationError(f"{truth_url} has participants that {dataset_url} has not ({who}): {_REMEDY}")
+    steps = steps.filter(pc.is_in(steps.column("participant"), value_set=pa.array(sorted(acted), pa.string())))
     others = set(steps.column("recording").unique().to_pylist()) - set(truth.column("recording").unique().to_pylist())
     if others:
         raise EvaluationError(f"{dataset_url} has recordings of which {truth_url} has no action: {_REMEDY}")
+    return steps, sorted(seen - acted)
 
 
 def read_recordings(url: str, as_of_us: int) -> list[list[Segment]]:

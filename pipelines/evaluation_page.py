@@ -36,8 +36,10 @@ def _head(values: dict[str, Any]) -> Table:
     if values["kind"] == "truth":
         grid.add_row("truth", values["truth"])
         grid.add_row("dataset", f"{values['dataset']}  (version {values['version']})")
+        if others := values["without_truth"]:
+            grid.add_row("no truth", f"of {', '.join(others[:3])}{' …' if len(others) > 3 else ''}: left out")
         marked = values["marked_episodes"]
-        tasks = f"{marked} of {values['episodes'] + values['residues']} begin at a marker" if marked else "not marked"
+        tasks = f"{marked} episodes begin at a marker" if marked else "not marked"
         grid.add_row("tasks", f"{values['episodes']} episodes, {values['residues']} residues; {tasks}")
     else:
         grid.add_row("joined", ", ".join(values["folders"]))
@@ -119,7 +121,8 @@ def _findings(findings: list[dict[str, Any]]) -> RenderableType:
     title = "What to look at: " + ", ".join(f"{len(found)} {kind}" for kind, found in by_kind.items())
     if not findings:
         return Text(title, style="italic")
-    table = _table(title, "boundary", "when", "participant", "between tasks", "off by", "cut")
+    table = _table(title, "boundary", "when (UTC)", "participant", "between tasks", "off by", "cut")
+    table.columns[1].no_wrap, table.columns[1].min_width = True, len("2026-01-05 09:00:00")
     for found in by_kind.values():
         for one in found[:_MOST_FINDINGS]:
             table.add_row(*_finding(one))
@@ -129,7 +132,7 @@ def _findings(findings: list[dict[str, Any]]) -> RenderableType:
 
 
 def _finding(one: dict[str, Any]) -> tuple[str, ...]:
-    when = iso_from_us(one["time_us"])[:19] + "Z"
+    when = iso_from_us(one["time_us"])[:19].replace("T", " ")
     before, after = ("none" if one[side] is None else str(one[side]) for side in ("before", "after"))
     off = "–" if one["off_us"] is None else f"{one['off_us'] / 1e6:.1f} s"
     cut = f"{one['cut_reason']} {one['confidence']:.2f}" if one["cut_reason"] else ""

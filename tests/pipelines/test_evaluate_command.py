@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ def test_names_of_numbers_are_stable(good: tuple[Path, Path]) -> None:
     common = {"kind", "participants", "sessions", "steps", "boundaries", "tolerances_s", "segmentations", "cuts"}
     assert set(values) == common | {"findings", "truth", "dataset", "version", "episodes", "residues"} | {
         "marked_episodes",
+        "without_truth",
         "actions",
         "observations",
     }
@@ -120,6 +122,18 @@ def test_the_folder_of_the_truth_itself_will_do(good: tuple[Path, Path]) -> None
     assert {name: value for name, value in one.items() if name != "truth"} == {
         name: value for name, value in other.items() if name != "truth"
     }
+
+
+def test_people_of_whom_there_is_no_truth_are_left_out_and_named(tmp_path: Path, good: tuple[Path, Path]) -> None:
+    cohort, dataset = good
+    shutil.copytree(cohort, tmp_path / "in")
+    invoke("import", "ducktrack", DUCKTRACK, "--out", tmp_path / "in", "--participant", "guest", "--grant")
+    invoke("run", "--input", tmp_path / "in", "--output", tmp_path / "out", "--as-of", AS_OF)
+    alone, together = evaluation(cohort, dataset), evaluation(tmp_path / "in", tmp_path / "out")
+    assert (alone["without_truth"], together["without_truth"]) == ([], ["guest"])
+    for name in ("steps", "episodes", "residues", "segmentations", "actions", "observations"):
+        assert alone[name] == together[name]
+    assert "of guest: left out" in invoke("evaluate", "--truth", tmp_path / "in", "--dataset", tmp_path / "out")
 
 
 @pytest.mark.parametrize("options", [{"markers": False}, {"devices": 2, "minutes": 30}])
