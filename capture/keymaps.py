@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -233,6 +234,9 @@ def _xkbcommon() -> Any:
             "a keyboard layout needs the library xkbcommon: install the system's packages libxkbcommon-dev, xkb-data "
             "and libx11-data, then `pip install 'taskreel[import]'`; or name no layout"
         ) from error
+    # cffi lists the library among the modules, where it breaks whoever looks at each of them, as dill does for
+    # `datasets` ("ctype 'va_list' has incomplete type"). Nobody imports it from there.
+    sys.modules.pop("xkbcommon._ffi.lib", None)
     return xkb
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -186,3 +187,10 @@ def test_without_the_compose_file_the_error_names_the_package(monkeypatch: pytes
     monkeypatch.setenv("XLOCALEDIR", "/nowhere")
     with pytest.raises(ImportError, match="libx11-data"):
         Keymap("us")
+
+
+def test_a_keymap_leaves_no_module_that_breaks_who_looks_at_all_of_them() -> None:
+    Keymap("us")
+    assert [
+        name for name, module in list(sys.modules.items()) if name.startswith("xkbcommon") and not vars(module)
+    ] == []
