@@ -10,16 +10,17 @@ import numpy as np
 
 from taskreel.capture.simulator.acts import Desk
 from taskreel.capture.simulator.dice import Dice, generators
+from taskreel.capture.simulator.documents import APPLICATIONS
 from taskreel.capture.simulator.layout import Layout
 from taskreel.capture.simulator.options import SimulationOptions
 from taskreel.capture.simulator.people import Device, Person, person_of
 from taskreel.capture.simulator.recording import expand, segment_bounds, segment_tables, with_pictures
 from taskreel.capture.simulator.screens import Painter, Picture
 from taskreel.capture.simulator.script import Episode
-from taskreel.capture.simulator.tasks import act_recordings
 from taskreel.capture.simulator.truth import Row, action_rows, episode_rows, json_lines
 from taskreel.capture.simulator.typing_ import Intervals
-from taskreel.capture.simulator.windows import APPLICATIONS, Window, clicked_button, typed
+from taskreel.capture.simulator.windows import Window, clicked_button, typed
+from taskreel.capture.simulator.workday import act_recordings
 from taskreel.io.consent import ConsentRecord
 from taskreel.io.segments import Screen, SegmentHeader, encode_segment
 from taskreel.io.stores import Store
@@ -46,8 +47,8 @@ class SimulationSummary:
 class _Gallery(Protocol):
     """Where the pictures of a recording come from."""
 
-    def times(self, desk: Desk, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """When the screen is captured, rising, and the index of the picture then."""
+    def indexes(self, desk: Desk, rng: np.random.Generator) -> np.ndarray:
+        """The index of the picture of each look."""
 
     def picture(self, desk: Desk, index: int) -> Picture:
         """The picture with an index."""
@@ -81,7 +82,7 @@ def _participant(store: Store, options: SimulationOptions, person: Person, pool:
     for desk, device, rng in zip(desks, person.devices, rest[1::2], strict=True):
         written, rows = _record(store, options, person, device, desk, rng, pool or _Drawn(options, person))
         summary, actions = summary + written, actions + rows
-    actions.sort(key=lambda row: (row["start_us"], row["recording"]))
+    actions.sort(key=lambda row: (row["start_us"], row["recording"], row["first_seq"]))
     _write_truth(store, person, episodes, actions)
     return summary + SimulationSummary(episodes=len(episodes), actions=len(actions))
 
@@ -96,12 +97,12 @@ def _record(
     gallery: _Gallery,
 ) -> tuple[SimulationSummary, list[Row]]:
     """Write the segments of one recording; what was written, and its actions."""
-    events = expand(desk, options, rng, gallery.times(desk, rng))
+    events = expand(desk, options, rng, gallery.indexes(desk, rng))
     bounds = segment_bounds(events, options)
     header = _header(options, person, device)
     hashes: dict[int, str] = {}
     summary = SimulationSummary()
-    for number, (table, screen) in enumerate(segment_tables(events, bounds, desk, person), 2):
+    for number, (table, screen) in enumerate(segment_tables(events, bounds, desk, person, device.offset_us), 2):
         pictures = {index: gallery.picture(desk, index) for index in np.unique(screen[screen >= 0]).tolist()}
         hashes |= {index: picture.hash for index, picture in pictures.items()}
         final = number == len(bounds)
@@ -109,7 +110,7 @@ def _record(
         store.create(str(name), data)
         stored = len({picture.hash for picture in pictures.values()})
         summary += SimulationSummary(segments=1, events=table.num_rows, pictures=stored, bytes=len(data))
-    return summary, action_rows(events, desk, person, device.recording, hashes)
+    return summary, action_rows(events, desk, person, device, hashes)
 
 
 def _header(options: SimulationOptions, person: Person, device: Device) -> Callable[[bool], SegmentHeader]:
@@ -125,11 +126,17 @@ def _header(options: SimulationOptions, person: Person, device: Device) -> Calla
             screen=Screen(options.width_px, options.height_px),
             keyboard_layout="us",
             utc_offset_min=person.utc_offset_min,
-            clock_anchors=((device.clock_us, options.start_us),),
+            clock_anchors=_anchors(options, device),
             final=final,
         )
 
     return header
+
+
+def _anchors(options: SimulationOptions, device: Device) -> tuple[tuple[int, int], ...]:
+    """What its clock made of the time, and what the time really was if that was wrong."""
+    published = (device.clock_us, options.start_us + device.offset_us)
+    return (published, (device.clock_us, options.start_us)) if device.offset_us else (published,)
 
 
 def _consent(options: SimulationOptions, person: Person) -> ConsentRecord:
@@ -155,37 +162,33 @@ class _Drawn:
         layout = Layout(options.width_px, options.height_px)
         self._painter = Painter(person.applications, layout, options.webp_quality)
 
-    def times(self, desk: Desk, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        time_us = np.array([look.time_us for look in desk.script.looks], np.int64)
-        return time_us, np.arange(len(time_us))
+    def indexes(self, desk: Desk, rng: np.random.Generator) -> np.ndarray:
+        return np.arange(len(desk.script.looks))
 
     def picture(self, desk: Desk, index: int) -> Picture:
         return self._painter.picture(desk.script.looks[index].window)
 
 
 class _Pool:
-    """A few pictures, drawn once, used again and again at a fixed rate while tasks are done."""
+    """A few pictures, drawn once, used again and again; another one at each look."""
 
     def __init__(self, options: SimulationOptions) -> None:
         self._options = options
         layout = Layout(options.width_px, options.height_px)
-        painter = Painter(APPLICATIONS[:5], layout, options.webp_quality)
+        painter = Painter(APPLICATIONS, layout, options.webp_quality)
         self._pictures = [painter.picture(_pool_window(number, layout)) for number in range(options.picture_pool)]
 
-    def times(self, desk: Desk, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        step_us = round(60_000_000 / self._options.pictures_per_minute)
-        steps = [
-            np.arange(episode.start_us + step_us // 2, episode.end_us, step_us) for episode in desk.script.episodes
-        ]
-        time_us = np.concatenate([[self._options.start_us], *steps]).astype(np.int64)
-        return time_us, rng.integers(0, len(self._pictures), len(time_us))
+    def indexes(self, desk: Desk, rng: np.random.Generator) -> np.ndarray:
+        again = np.array([look.again for look in desk.script.looks])
+        steps = rng.integers(1, len(self._pictures), len(again))
+        return np.cumsum(np.where(again, 0, steps)) % len(self._pictures)
 
     def picture(self, desk: Desk, index: int) -> Picture:
         return self._pictures[index]
 
 
 def _pool_window(number: int, layout: Layout) -> Window:
-    application = number % 5
-    text = f"Picture {number} of the pool"
-    window = clicked_button(Window(application), number % 4, APPLICATIONS[application].buttons[number % 4])
-    return typed(window, text, APPLICATIONS[application].kind, layout)
+    application = APPLICATIONS[number % len(APPLICATIONS)]
+    window = Window(application.document(number % len(APPLICATIONS), f"Picture {number}"))
+    window = clicked_button(window, number % 4, application.buttons[number % 4])
+    return typed(window, f"Picture {number} of the pool", application.kind, layout)

@@ -14,6 +14,7 @@ _TASKBAR_PX = 38
 _TITLE_PX = 26
 _TOOLBAR_PX = 36
 _STATUS_PX = 24
+_MOST_TASKS = 8
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Layout:
 
     def task(self, number: int) -> Box:
         """An application's button in the taskbar, from 0."""
-        width = min(160, (self.width_px - 16) // 5)
+        width = min(160, (self.width_px - 16) // _MOST_TASKS)
         left = 8 + width * number
         return left, self.height_px - _TASKBAR_PX + 5, left + width - 6, self.height_px - 5
 

@@ -16,11 +16,12 @@ _JITTER_US = 700
 
 @dataclass(frozen=True)
 class Samples:
-    """Where the pointer is when: int64 microseconds UTC and whole pixels, in order of time."""
+    """Where the pointer is when: int64 microseconds UTC and whole pixels, in order of time; and for which action."""
 
     time_us: np.ndarray
     x: np.ndarray
     y: np.ndarray
+    action: np.ndarray
 
 
 def travel_us(x: int, y: int, to_x: int, to_y: int, speed: float) -> int:
@@ -34,20 +35,20 @@ def expand_paths(paths: Sequence[Path], rng: np.random.Generator, width_px: int,
 
     A sample that shows no movement is left out, as an X server does. Paths must not overlap in time.
     """
-    table = np.array(paths, np.float64).reshape(-1, 7)
+    table = np.array(paths, np.float64).reshape(-1, len(Path._fields))
     start_us, duration_us = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
     counts = np.maximum(2, duration_us // SAMPLE_US)
     path = np.repeat(np.arange(len(table)), counts)
     step = np.arange(len(path)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
     last = step == counts[path]
     jitter = rng.random((2, len(path))) - 0.5
-    x, y = _places(table[path, 2:], step / counts[path], jitter * (2 * _JITTER_PX * ~last))
+    x, y = _places(table[path, 2:7], step / counts[path], jitter * (2 * _JITTER_PX * ~last))
     late_us = np.where(last, 0, rng.integers(0, _JITTER_US, len(path)))
     time_us = start_us[path] + step * duration_us[path] // counts[path] + late_us
     x, y = np.clip(x, 0, width_px - 1), np.clip(y, 0, height_px - 1)
     moved = np.ones(len(path), bool)
     moved[1:] = (np.diff(x) != 0) | (np.diff(y) != 0)
-    return Samples(time_us[moved], x[moved], y[moved])
+    return Samples(time_us[moved], x[moved], y[moved], table[path[moved], 7].astype(np.int64))
 
 
 def _places(path: np.ndarray, share: np.ndarray, jitter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,8 @@ from taskreel.capture.simulator.options import SimulationOptions
 from taskreel.capture.simulator.people import Person
 from taskreel.capture.simulator.pointer import Samples, expand_paths
 from taskreel.capture.simulator.screens import Picture
-from taskreel.capture.simulator.script import Ticks
-from taskreel.capture.simulator.typing_ import expand_strokes, key_codes, key_names
+from taskreel.capture.simulator.script import Button, Ticks
+from taskreel.capture.simulator.typing_ import expand_strokes, key_codes, key_names, symbols
 from taskreel.io.events import (
     POSITION_UNITS_PER_PX,
     SEGMENT_SCHEMA,
@@ -30,9 +31,9 @@ _RESTATED_LEAD_US = 1_000
 class Events:
     """The events of one recording as equally long arrays, by `seq`, which counts them from 0.
 
-    `rank` orders events of one time. `x`, `y`: pixels, -1 where null. `key`, `text`: characters of `typing_`, -1
-    where null. `focus`, `mark`: indexes into the script's, `screen`: into the pictures, `action`: into the script's
-    actions; -1 where it is none.
+    `rank` orders events of one time. `x`, `y`: pixels, -1 where null. `wheel_x`, `wheel_y`: 0 where null. `key`,
+    `text`: symbols of `typing_`, -1 where null. `focus`, `mark`: indexes into the script's, `screen`: into the
+    pictures, `action`: into the script's actions; -1 where it is none.
     """
 
     time_us: np.ndarray
@@ -42,7 +43,8 @@ class Events:
     x: np.ndarray
     y: np.ndarray
     button: np.ndarray
-    wheel: np.ndarray
+    wheel_x: np.ndarray
+    wheel_y: np.ndarray
     key: np.ndarray
     text: np.ndarray
     focus: np.ndarray
@@ -58,10 +60,8 @@ class Events:
         return Events(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-def expand(
-    desk: Desk, options: SimulationOptions, rng: np.random.Generator, screens: tuple[np.ndarray, np.ndarray]
-) -> Events:
-    """All events of a recording. `screens`: the times of its pictures (rising) and the index of each."""
+def expand(desk: Desk, options: SimulationOptions, rng: np.random.Generator, screens: np.ndarray) -> Events:
+    """All events of a recording. `screens`: the index of the picture of each of its looks."""
     events = _in_order(_joined(*_parts(desk, options, rng, screens)))
     return _in_order(_joined(events, _restated(events, options)))
 
@@ -73,10 +73,13 @@ def segment_bounds(events: Events, options: SimulationOptions) -> np.ndarray:
 
 
 def segment_tables(
-    events: Events, bounds: np.ndarray, desk: Desk, person: Person
+    events: Events, bounds: np.ndarray, desk: Desk, person: Person, offset_us: int
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The events of each segment in `SEGMENT_SCHEMA`, without pictures; and the index of the picture in each row."""
-    table = _table(events, desk, person)
+    """The events of each segment in `SEGMENT_SCHEMA`, without pictures; and the index of the picture in each row.
+
+    `offset_us` is added to all times, by a clock that is wrong.
+    """
+    table = _table(events, desk, person, offset_us)
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         yield table.slice(start, stop - start), events.screen[start:stop]
 
@@ -98,6 +101,7 @@ def with_pictures(
         "picture_dhash": pa.array([p.dhash for p in shown], pa.int64()),
         "picture_width_px": pa.array([options.width_px] * len(shown), pa.int32()),
         "picture_height_px": pa.array([options.height_px] * len(shown), pa.int32()),
+        "picture_change_ppm": _changes(shown, restated=table.column("seq")[0].as_py() > 0, options=options),
     }
     for name, column in values.items():
         at = SEGMENT_SCHEMA.get_field_index(name)
@@ -105,49 +109,55 @@ def with_pictures(
     return table
 
 
+def _changes(shown: list[Picture], restated: bool, options: SimulationOptions) -> pa.Array:
+    """How much of the screen each picture changed; null where it was not looked at: at first, and in reuse."""
+    if options.screens == "reuse" or not shown:
+        return pa.nulls(len(shown), pa.int32())
+    changes = [after.change_ppm(before) for before, after in pairwise(shown)]
+    return pa.array([0 if restated else None, *changes], pa.int32())
+
+
 # ---------------------------------------------------------------------------------------------------- events
 
 
-def _parts(
-    desk: Desk, options: SimulationOptions, rng: np.random.Generator, screens: tuple[np.ndarray, np.ndarray]
-) -> Iterator[Events]:
+def _parts(desk: Desk, options: SimulationOptions, rng: np.random.Generator, screens: np.ndarray) -> Iterator[Events]:
     """The events of each source, each with its columns; not in order."""
     script = desk.script
     focus_us = np.array([focus.time_us for focus in script.focuses], np.int64)
     flags = np.zeros(len(focus_us), np.int32)
     flags[0] = Flag.RESTATED
     yield _part(focus_us, Kind.FOCUS, rank=0, focus=np.arange(len(focus_us)), flags=flags)
-    yield _part(screens[0], Kind.SCREEN, rank=1, screen=screens[1])
-    marks = np.array([(mark.time_us, mark.kind) for mark in script.marks], np.int64).reshape(-1, 2)
-    yield _part(marks[:, 0], marks[:, 1], mark=np.arange(len(marks)))
+    looks = np.array([(look.time_us, look.action) for look in script.looks], np.int64)
+    yield _part(looks[:, 0], Kind.SCREEN, rank=1, screen=screens, action=looks[:, 1])
+    marks = np.array([(mark.time_us, mark.kind, mark.action) for mark in script.marks], np.int64).reshape(-1, 3)
+    yield _part(marks[:, 0], marks[:, 1], mark=np.arange(len(marks)), action=marks[:, 2])
     samples = expand_paths(script.paths, rng, options.width_px, options.height_px)
-    yield _part(samples.time_us, Kind.MOVE, x=samples.x, y=samples.y)
-    yield from _button_parts(desk, samples)
+    yield _part(samples.time_us, Kind.MOVE, x=samples.x, y=samples.y, action=samples.action)
+    yield _button_part(desk, samples)
     yield _tick_part(desk, samples, rng)
     keys = expand_strokes(script.strokes, script.held, desk.intervals, rng)
     kinds = np.where(keys.down, Kind.KEY_DOWN, Kind.KEY_UP)
-    yield _part(keys.time_us, kinds, key=keys.key, text=keys.text, action=keys.action)
+    yield _part(keys.time_us, kinds, key=keys.key, text=keys.text, action=keys.action, flags=keys.flags)
 
 
-def _button_parts(desk: Desk, samples: Samples) -> Iterator[Events]:
-    buttons = np.array(desk.script.buttons, np.int64).reshape(-1, 4)
-    for column, kind in ((0, Kind.BUTTON_DOWN), (1, Kind.BUTTON_UP)):
-        time_us = buttons[:, column]
-        x, y = _pointer_at(time_us, samples, desk)
-        yield _part(time_us, kind, x=x, y=y, button=buttons[:, 2], action=buttons[:, 3])
+def _button_part(desk: Desk, samples: Samples) -> Events:
+    time_us, down, code, action = np.array(desk.script.buttons, np.int64).reshape(-1, len(Button._fields)).T
+    x, y = _pointer_at(time_us, samples, desk)
+    kinds = np.where(down, Kind.BUTTON_DOWN, Kind.BUTTON_UP)
+    return _part(time_us, kinds, x=x, y=y, button=code, action=action)
 
 
 def _tick_part(desk: Desk, samples: Samples, rng: np.random.Generator) -> Events:
     """A tick a step; each is late by up to a quarter of a step, as fingers are."""
     ticks = np.array(desk.script.ticks, np.int64).reshape(-1, len(Ticks._fields))
-    start_us, count, step_us, direction, action = ticks.T
+    start_us, count, step_us, wheel_x, wheel_y, action = ticks.T
     scroll = np.repeat(np.arange(len(ticks)), count)
     number = np.arange(len(scroll)) - np.repeat(np.cumsum(count) - count, count)
     late_us = rng.integers(0, 1000, len(scroll)) * step_us[scroll] // 4000
     time_us = start_us[scroll] + number * step_us[scroll] + late_us
     x, y = _pointer_at(time_us, samples, desk)
-    wheel = direction[scroll] * WHEEL_UNITS_PER_TICK
-    return _part(time_us, Kind.SCROLL, x=x, y=y, wheel=wheel, action=action[scroll])
+    wheels = {"wheel_x": wheel_x[scroll] * WHEEL_UNITS_PER_TICK, "wheel_y": wheel_y[scroll] * WHEEL_UNITS_PER_TICK}
+    return _part(time_us, Kind.SCROLL, x=x, y=y, action=action[scroll], **wheels)
 
 
 def _pointer_at(time_us: np.ndarray, samples: Samples, desk: Desk) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +169,7 @@ def _pointer_at(time_us: np.ndarray, samples: Samples, desk: Desk) -> tuple[np.n
 
 def _part(time_us: np.ndarray, kind: Kind | np.ndarray, **columns: np.ndarray | int) -> Events:
     """Events with some columns; others are null."""
-    absent = {column.name: -1 for column in fields(Events)} | {"rank": 2, "flags": 0, "wheel": 0}
+    absent = {column.name: -1 for column in fields(Events)} | {"rank": 2, "flags": 0, "wheel_x": 0, "wheel_y": 0}
     values = absent | {"kind": kind} | columns
     arrays = {name: np.broadcast_to(np.asarray(value, np.int32), len(time_us)) for name, value in values.items()}
     return Events(**(arrays | {"time_us": time_us}))
@@ -197,17 +207,18 @@ def _restated(events: Events, options: SimulationOptions) -> Events:
 # ---------------------------------------------------------------------------------------------------- tables
 
 
-def _table(events: Events, desk: Desk, person: Person) -> pa.Table:
+def _table(events: Events, desk: Desk, person: Person, offset_us: int) -> pa.Table:
     code = np.where(events.key >= 0, key_codes()[events.key], events.button)
     columns = {
         "seq": np.arange(len(events)),
-        "time_us": events.time_us,
+        "time_us": events.time_us + offset_us,
         "kind": events.kind,
         "flags": events.flags,
         "x": _nullable(events.x, events.x >= 0, POSITION_UNITS_PER_PX),
         "y": _nullable(events.y, events.y >= 0, POSITION_UNITS_PER_PX),
         "code": _nullable(code, code >= 0),
-        "wheel_y": _nullable(events.wheel, events.kind == Kind.SCROLL),
+        "wheel_x": _nullable(events.wheel_x, events.wheel_x != 0),
+        "wheel_y": _nullable(events.wheel_y, events.wheel_y != 0),
     }
     columns |= _text_columns(events, desk, person)
     arrays = [
@@ -219,19 +230,17 @@ def _table(events: Events, desk: Desk, person: Person) -> pa.Table:
 
 def _text_columns(events: Events, desk: Desk, person: Person) -> dict[str, pa.Array]:
     """The columns of text. A mark's description is in `text` and its outcome in `key`, where keys have theirs."""
-    script, applications = desk.script, person.applications
-    focused = [(applications[focus.application], focus.page) for focus in script.focuses]
-    characters = 128
-    marked = np.where(events.mark >= 0, events.mark + characters, -1)
+    script, characters = desk.script, symbols()
+    marked = np.where(events.mark >= 0, events.mark + len(characters), -1)
+    focuses = script.focuses
     return {
         "key": _looked_up([*key_names(), *(mark.outcome for mark in script.marks)], np.maximum(events.key, marked)),
         "text": _looked_up(
-            [*map(chr, range(characters)), *(mark.description for mark in script.marks)],
-            np.maximum(events.text, marked),
+            [*characters, *(mark.description for mark in script.marks)], np.maximum(events.text, marked)
         ),
-        "app": _looked_up([application.name for application, _ in focused], events.focus),
-        "title": _looked_up([application.titles[page] for application, page in focused], events.focus),
-        "url": _looked_up([a.urls[page] if a.urls else None for a, page in focused], events.focus),
+        "app": _looked_up([person.applications[focus.application].name for focus in focuses], events.focus),
+        "title": _looked_up([focus.title for focus in focuses], events.focus),
+        "url": _looked_up([focus.url for focus in focuses], events.focus),
     }
 
 

@@ -16,8 +16,10 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from taskreel.capture.frames import difference_hash
+from taskreel.capture.simulator.documents import Application
 from taskreel.capture.simulator.layout import CELL_PX, LINE_PX, Box, Layout
-from taskreel.capture.simulator.windows import EARLIER_LINES, Application, Window
+from taskreel.capture.simulator.windows import EARLIER_LINES, Window
 from taskreel.io.segments import picture_hash
 
 _COLORS = {
@@ -40,7 +42,7 @@ _FONT_PX = 14
 _INK = 85
 """How much of a pixel a letter has to cover."""
 _KEPT_LINES = 4096
-_KEPT_PICTURES = 64
+_KEPT_PICTURES = 16
 _FILLER = (
     "The figures of the second quarter are in the annex, with notes on each site",
     "Please send your comments by Friday; the draft goes to print on Monday morning",
@@ -59,6 +61,13 @@ class Picture:
     data: bytes
     hash: str
     dhash: int
+    pixels: np.ndarray
+
+    def change_ppm(self, before: Picture) -> int:
+        """How much of the screen has changed, in pixels a million; rounded up, so that 0 is no change at all."""
+        if self.hash == before.hash:
+            return 0
+        return -(-1_000_000 * int(np.count_nonzero(self.pixels != before.pixels)) // self.pixels.size)
 
 
 class Painter:
@@ -81,10 +90,10 @@ class Painter:
 
     def draw(self, window: Window) -> Image.Image:
         """The screen as an image with a palette."""
-        application = self.applications[window.application]
-        image = self._base(window.application).copy()
+        application = self.applications[window.document.application]
+        image = self._base(window.document.application).copy()
         pen = ImageDraw.Draw(image)
-        title = application.titles[window.page]
+        title = window.title(application)
         _write(image, self.layout.title[0] + 12, self.layout.title[1] + 5, title, "paper")
         if window.pressed >= 0:
             self._button(image, pen, window.pressed, application.buttons[window.pressed], "pressed", "paper")
@@ -99,7 +108,7 @@ class Painter:
         how = {"lossless": True, "quality": 0} if self.webp_quality is None else {"quality": self.webp_quality}
         image.convert("RGB").save(sink, "WEBP", method=0, **how)
         data = sink.getvalue()
-        return Picture(data, picture_hash(data), difference_hash(image))
+        return Picture(data, picture_hash(data), difference_hash(image), np.asarray(image))
 
     def _base(self, number: int) -> Image.Image:
         """What never changes in a window: desktop, taskbar, frame, toolbar, the grid's lines."""
@@ -152,7 +161,7 @@ class Painter:
         first = max(0, total - self.layout.rows - window.scroll)
         for row, number in enumerate(range(first, min(total, first + self.layout.rows))):
             mine = number >= EARLIER_LINES
-            text = window.lines[number - EARLIER_LINES] if mine else _filler(number, window.page)
+            text = window.lines[number - EARLIER_LINES] if mine else _filler(number, window)
             _write(image, *self.layout.line_at(row), text, "ink" if mine else "pale")
         self._caret(pen, window)
 
@@ -164,7 +173,7 @@ class Painter:
         for row in range(1, self.layout.rows):
             number = row + window.scroll
             color = "link" if number % 3 == 1 else "pale"
-            _write(image, *self.layout.line_at(row), _filler(number, window.page), color)
+            _write(image, *self.layout.line_at(row), _filler(number, window), color)
         self._caret(pen, window)
 
     def _grid(self, image: Image.Image, pen: ImageDraw.ImageDraw, window: Window) -> None:
@@ -195,20 +204,13 @@ class Painter:
             pen.line((left, y, right, y), fill=_PEN["line"])
 
     def _caret(self, pen: ImageDraw.ImageDraw, window: Window) -> None:
-        if window.point:
+        if window.point and window.caret:
             x, y = window.point
             pen.rectangle((x - 1, y - 9, x + 1, y + 9), fill=_PEN["caret"])
 
 
-def difference_hash(image: Image.Image) -> int:
-    """The 64-bit difference hash (Krawetz, 2013) as a signed integer: is each of 9 x 8 areas lighter than the next?"""
-    small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    bits = np.packbits(small[:, 1:] < small[:, :-1])
-    return int.from_bytes(bits.tobytes(), "big", signed=True)
-
-
-def _filler(number: int, page: int) -> str:
-    text = _FILLER[(number * 5 + page * 3) % len(_FILLER)]
+def _filler(number: int, window: Window) -> str:
+    text = _FILLER[(number * 5 + len(window.document.name) * 3) % len(_FILLER)]
     return f"{number + 1}  {text}" if text else ""
 
 

@@ -14,21 +14,37 @@ _VOCABULARY = (
     "review question quick quality size zone extra box"
 )
 _WORDS = tuple(_VOCABULARY.split())
-_COMMANDS = ("ls -la", "git status", "make test", "cd docs", "grep -n total report.txt", "tail -n 20 build.log")
+_FOREIGN_WORDS = ("café", "José", "Zoé", "Müller", "España", "Größe", "là", "où", "déjà", "più", "5€", "Færö", "Köln")
+_SMILES = "😀🚀👍"
+_COMMANDS = (
+    "ls -la",
+    "git status",
+    "make test",
+    "cd docs",
+    "grep -n total report.txt",
+    "tail -n 20 build.log",
+    "git commit -am 'wip'",
+)
 _NEIGHBORS = dict(zip("abcdefghijklmnopqrstuvwxyz", "svxfrgyjokjkknipwtdyicesgx", strict=True))
 """The letter that is hit instead."""
 _LONGEST = 52
 
 
-def sentence(dice: Dice) -> str:
-    """A few words with a capital, a full stop, and now and then a comma, a number or a question mark."""
+def sentence(dice: Dice, foreign_share: float = 0) -> str:
+    """A few words with a capital, a full stop, and now and then a comma, a number or a question mark.
+
+    `foreign_share` of words have letters beyond ASCII, and half as many sentences end with a smile.
+    """
     words = [dice.choose(_WORDS) for _ in range(dice.whole(3, 9))]
     words[0] = words[0].capitalize()
     if dice.chance(0.2):
         words.insert(dice.whole(1, len(words)), str(dice.whole(2, 2026)))
     if dice.chance(0.25):
         words[dice.whole(1, len(words) - 2)] += ","
-    return " ".join(words)[:_LONGEST].rstrip(" ,") + dice.choose("....?!")
+    if foreign_share:
+        words = [dice.choose(_FOREIGN_WORDS) if dice.chance(foreign_share) else word for word in words]
+    end = dice.choose(_SMILES) if dice.chance(foreign_share / 2) else dice.choose("....?!")
+    return " ".join(words)[:_LONGEST].rstrip(" ,") + end
 
 
 def cell_value(dice: Dice) -> str:

@@ -1,13 +1,12 @@
-"""The applications, and what a window of one shows after what was done in it. Values and pure functions."""
+"""What a window shows after what was done in it. Values and pure functions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from taskreel.capture.simulator.documents import Application, Document, WindowKind
 from taskreel.capture.simulator.layout import Box, Layout
 
-WindowKind = Literal["document", "grid", "page"]
 _KEPT_LINES = 60
 _KEPT_CELLS = 80
 _MOST_SCROLL = 400
@@ -16,88 +15,15 @@ EARLIER_LINES = 60
 
 
 @dataclass(frozen=True)
-class Application:
-    """A program: `titles` are those of its documents or pages, `urls` beside them for a browser."""
-
-    name: str
-    kind: WindowKind
-    titles: tuple[str, ...]
-    buttons: tuple[str, ...]
-    completion: str
-    tasks: tuple[str, ...]
-    urls: tuple[str, ...] = ()
-
-
-APPLICATIONS = (
-    Application(
-        "Writer",
-        "document",
-        ("Quarterly report.odt - Writer", "Meeting notes.odt - Writer", "Travel plan.odt - Writer"),
-        ("Bold", "Italic", "List", "Save"),
-        "ctrl+s",
-        ("Write up the meeting notes", "Revise the quarterly report", "Draft the travel plan"),
-    ),
-    Application(
-        "Calc",
-        "grid",
-        ("Budget 2026.ods - Calc", "Inventory.ods - Calc", "Time sheet.ods - Calc"),
-        ("Sum", "Sort", "Filter", "Save"),
-        "ctrl+s",
-        ("Enter the receipts of the month", "Update the inventory", "Fill in the time sheet"),
-    ),
-    Application(
-        "Firefox",
-        "page",
-        ("Search - Firefox", "Train connections - Firefox", "Supplier catalog - Firefox", "Weather - Firefox"),
-        ("Back", "Search", "Reload", "Bookmark"),
-        "ctrl+d",
-        ("Find a train connection", "Compare two suppliers", "Look up tomorrow's weather"),
-        (
-            "https://search.example/",
-            "https://trains.example/connections",
-            "https://supplier.example/catalog",
-            "https://weather.example/tomorrow",
-        ),
-    ),
-    Application(
-        "Mail",
-        "document",
-        ("Inbox - Mail", "Re: Offer - Mail", "Re: Appointment - Mail"),
-        ("Reply", "Forward", "Archive", "Send"),
-        "ctrl+enter",
-        ("Answer the offer by mail", "Arrange an appointment by mail", "Tidy up the inbox"),
-    ),
-    Application(
-        "Terminal",
-        "document",
-        ("~/project - Terminal", "~/project/docs - Terminal"),
-        ("New", "Copy", "Paste", "Clear"),
-        "ctrl+d",
-        ("Build the project and read its log", "Rename the files of the archive"),
-    ),
-    Application(
-        "Files",
-        "page",
-        ("Documents - Files", "Downloads - Files", "Pictures - Files"),
-        ("Up", "Search", "Rename", "Share"),
-        "ctrl+s",
-        ("Sort the downloads into folders", "Find last year's contract"),
-    ),
-)
-"""What people have installed; each has 2 to 5 of them."""
-
-
-@dataclass(frozen=True)
 class Window:
     """What one window shows. Equal windows look the same, so a picture is drawn only when this has changed.
 
     `lines`: what was typed, `cells`: (column, row, text) of a grid, `point`: where the caret was put, `marked`: the
     selection, `pressed`: the button that was clicked last and `presses` how often buttons were, `scroll` in lines:
-    from the top of a page or a grid, from the end of a document.
+    from the top of a page or a grid, from the end of a document. `unsaved` and `unread` are told by the title.
     """
 
-    application: int
-    page: int = 0
+    document: Document
     lines: tuple[str, ...] = ("",)
     cells: tuple[tuple[int, int, str], ...] = ()
     point: tuple[int, int] | None = None
@@ -106,6 +32,19 @@ class Window:
     presses: int = 0
     scroll: int = 0
     status: str = "Ready"
+    unsaved: bool = False
+    unread: int = 0
+    caret: bool = True
+
+    def title(self, application: Application) -> str:
+        """Its title, as the window manager shows it.
+
+        >>> from taskreel.capture.simulator.documents import APPLICATIONS
+        >>> Window(Document(3, "Atlas draft.odt"), unsaved=True).title(APPLICATIONS[3])
+        '*Atlas draft.odt - Writer'
+        """
+        unread = f" ({self.unread})" if self.unread else ""
+        return f"{'*' if self.unsaved else ''}{self.document.name}{unread} - {application.name}"
 
 
 def clicked_button(window: Window, number: int, label: str) -> Window:
@@ -119,10 +58,25 @@ def clicked_body(window: Window, x: int, y: int) -> Window:
     return replace(window, point=(x, y), marked=None, pressed=-1)
 
 
-def opened_page(window: Window, page: int) -> Window:
-    """After a link was followed: another page, from its top, with an empty field."""
-    lines = (*window.lines[-_KEPT_LINES:], "") if window.lines[-1] else window.lines
-    return replace(window, page=page, scroll=0, point=None, marked=None, pressed=-1, lines=lines)
+def saved(window: Window) -> Window:
+    """After it was saved."""
+    return replace(window, unsaved=False, status="Saved")
+
+
+def received(window: Window, unread: int) -> Window:
+    """With so many messages that were not read."""
+    return replace(window, unread=unread)
+
+
+def loading(window: Window) -> Window:
+    """While something takes its time."""
+    return replace(window, status="Loading")
+
+
+def loaded(window: Window, number: int) -> Window:
+    """After something has taken its time; never as it looked before."""
+    lines = (*window.lines[:-1], f"Result {number}", window.lines[-1])
+    return replace(window, lines=lines[-_KEPT_LINES:], status=f"Loaded {number}", scroll=0, marked=None, pressed=-1)
 
 
 def marked(window: Window, box: Box) -> Window:
@@ -149,11 +103,12 @@ def typed(window: Window, text: str, kind: WindowKind, layout: Layout) -> Window
     if kind == "grid":
         column, row = layout.cell_at(*window.point) if window.point else (0, 0)
         cells = (*window.cells, (column, row + window.scroll, resolved("", text)))
-        return replace(window, cells=cells[-_KEPT_CELLS:], marked=None)
+        return replace(window, cells=cells[-_KEPT_CELLS:], marked=None, unsaved=True)
     line = resolved(window.lines[-1], text)
     width = layout.columns
     lines = tuple(line[start : start + width] for start in range(0, len(line), width)) or ("",)
-    return replace(window, lines=(*window.lines[:-1], *lines)[-_KEPT_LINES:], marked=None, scroll=0)
+    unsaved = "." in window.document.name
+    return replace(window, lines=(*window.lines[:-1], *lines)[-_KEPT_LINES:], marked=None, scroll=0, unsaved=unsaved)
 
 
 def entered(window: Window, key: str, kind: WindowKind, layout: Layout) -> Window:

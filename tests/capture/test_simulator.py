@@ -1,33 +1,45 @@
-"""The simulator: same bytes from the same seed, segments that read back, and a truth that a plain reducer finds."""
+"""The simulator: same bytes from the same seed, segments that read back, a truth that the reducer finds, people."""
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import io
 import itertools
 import json
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
+from reducer_oracle import reduce_by_hand
 
 from taskreel.capture.simulator import SimulationOptions, SimulationSummary, simulate
+from taskreel.capture.simulator.dice import Dice, generators, skewed
+from taskreel.capture.simulator.documents import APPLICATIONS
 from taskreel.capture.simulator.layout import Layout
 from taskreel.capture.simulator.screens import Painter, difference_hash
-from taskreel.capture.simulator.windows import APPLICATIONS, Window, clicked_button, resolved, typed
+from taskreel.capture.simulator.windows import Window, clicked_button, resolved, typed
 from taskreel.io.consent import ConsentRecord, refusal
 from taskreel.io.events import POSITION_UNITS_PER_PX, Flag, Kind
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import Segment, picture_hash, read_segment
 from taskreel.io.stores import LocalStore
+from taskreel.transforms.actions.reducer import reduce_actions
+from taskreel.transforms.actions.rules import ActionFlag
+from taskreel.transforms.merge import merge_segments
 
 Row = dict[str, Any]
+_NAMES = (
+    "click doubleClick tripleClick rightClick middleClick moveTo dragTo scroll hscroll write press hotkey "
+    "mouseDown mouseUp keyDown keyUp wait terminate"
+)
 OPTIONS = SimulationOptions(
     participants=2, minutes=16, seed=11, devices=2, task_minutes=2, segment_minutes=2, width_px=960, height_px=600
 )
@@ -135,26 +147,34 @@ def test_values_are_as_the_event_table_says(written: tuple[LocalStore, Simulatio
         assert not pointer or 0 <= row["x"] < OPTIONS.width_px * POSITION_UNITS_PER_PX
         assert not key or (row["code"] > 0 and row["key"])
         assert row["text"] is None or row["kind"] in (Kind.KEY_DOWN, Kind.MARK_START, Kind.MARK_END)
-        assert (row["wheel_y"] is not None) == (row["kind"] == Kind.SCROLL)
+        turned = [row[axis] for axis in ("wheel_x", "wheel_y") if row[axis] is not None]
+        assert len(turned) == (row["kind"] == Kind.SCROLL)
+        assert all(turn in (-120, 120) for turn in turned)
     keys = {row["key"]: row["code"] for row in rows if row["kind"] == Kind.KEY_DOWN}
     expected = {"a": 30, "q": 16, "m": 50, "space": 57, "enter": 28, "shiftleft": 42, "ctrlleft": 29, "backspace": 14}
     assert keys.items() >= expected.items()
 
 
 def test_keys_and_buttons_go_up_before_they_go_down_again(written: tuple[LocalStore, SimulationSummary]) -> None:
+    """But for what the recorder did not see: Enter that started it, and its own keys, still down when it stopped."""
     downs = {Kind.KEY_DOWN: 0, Kind.BUTTON_DOWN: 1000}
     ups = {Kind.KEY_UP: 0, Kind.BUTTON_UP: 1000}
     for segments in recordings(written[0]).values():
-        held: set[int] = set()
+        held = {28}
         for row in rows_of(segments):
             if row["kind"] in downs:
-                assert row["code"] + downs[row["kind"]] not in held
+                again = row["code"] + downs[row["kind"]] in held
+                assert again == bool(row["flags"] & Flag.AUTO_REPEAT)
                 held.add(row["code"] + downs[row["kind"]])
             elif row["kind"] in ups:
                 held.remove(row["code"] + ups[row["kind"]])
-            if row["kind"] == Kind.KEY_DOWN and row["text"]:
+            if row["kind"] == Kind.KEY_DOWN and row["text"] and row["text"].isascii():
                 assert (42 in held) == (row["text"].lower() != row["text"] or row["text"] in '!?:"<>|~{}')
-        assert not held
+            elif row["kind"] == Kind.KEY_DOWN and row["text"] in tuple("€üößñæ"):
+                assert 100 in held
+        assert held == {29, 56, 16}
+        last = [row for row in rows_of(segments) if row["kind"] == Kind.KEY_DOWN][-3:]
+        assert all(row["flags"] == Flag.RECORDER_CONTROL for row in last)
 
 
 def test_consent_covers_every_segment(written: tuple[LocalStore, SimulationSummary]) -> None:
@@ -180,22 +200,69 @@ def test_consent_covers_every_segment(written: tuple[LocalStore, SimulationSumma
 # -------------------------------------------------------------------------------------------------------- truth
 
 
-def test_the_truth_is_what_a_plain_reducer_finds(written: tuple[LocalStore, SimulationSummary]) -> None:
-    store, summary = written
+NOT_COMPARED = {"participant", "recording", "device", "episode", "picture_hash"}
+
+
+def by_reducer(segments: list[Segment]) -> list[Row]:
+    """The actions in one recording, by the reducer."""
+    return reduce_actions(merge_segments(segments).events).actions.to_pylist()
+
+
+def by_hand(segments: list[Segment]) -> list[Row]:
+    """The actions in one recording, by the second reducer."""
+    return reduce_by_hand(merge_segments(segments).events.to_pylist())[0]
+
+
+def compared(store: LocalStore, reduce: Callable[[list[Segment]], list[Row]]) -> Iterator[tuple[list[Row], list[Row]]]:
+    """The truth of each recording, and what a reducer finds."""
     actions = truth(store, "actions")
-    assert summary.actions == len(actions)
+    names = [name for name in actions[0] if name not in NOT_COMPARED]
     for recording, segments in recordings(store).items():
         expected = [row for row in actions if row["recording"] == recording]
-        compared = reduce_plainly(rows_of(segments))
-        assert compared == [{key: row[key] for key in found} for row, found in zip(expected, compared, strict=True)]
-    kinds = Counter(row["action"] for row in actions)
-    assert set(kinds) >= {"click", "doubleClick", "dragTo", "scroll", "write", "press", "hotkey"}
+        found = [row | {"flags": names_of(row["flags"])} for row in reduce(segments)]
+        yield tuple(
+            [{name: row[name] for name in names} for row in sorted(rows, key=lambda row: row["first_seq"])]
+            for rows in (expected, found)
+        )
 
 
-def test_texts_with_their_typos_taken_back_are_texts(written: tuple[LocalStore, SimulationSummary]) -> None:
-    texts = [row["text"] for row in truth(written[0], "actions") if row["text"]]
+def names_of(flags: int) -> list[str]:
+    return [flag.name.lower() for flag in ActionFlag if flags & flag and flag.name]
+
+
+def test_the_truth_is_what_the_reducer_finds(written: tuple[LocalStore, SimulationSummary]) -> None:
+    assert written[1].actions == len(truth(written[0], "actions"))
+    for expected, found in compared(written[0], by_reducer):
+        assert found == expected
+
+
+def test_the_truth_is_what_a_reading_of_the_page_gives(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    simulate(
+        store, SimulationOptions(participants=2, minutes=8, seed=3, task_minutes=2, screens="reuse", rare_share=0.3)
+    )
+    for expected, found in compared(store, by_hand):
+        assert found == expected
+
+
+def test_the_truth_tells_the_picture_before_each_action(written: tuple[LocalStore, SimulationSummary]) -> None:
+    store = written[0]
+    actions = truth(store, "actions")
+    for recording, segments in recordings(store).items():
+        screens = [(row["time_us"], row["picture_hash"]) for row in rows_of(segments) if row["kind"] == Kind.SCREEN]
+        for row in actions:
+            if row["recording"] == recording:
+                assert row["picture_hash"] == [look for time_us, look in screens if time_us < row["start_us"]][-1]
+
+
+def test_texts_with_their_typos_taken_back_are_texts(cohort: LocalStore) -> None:
+    texts = [row["text"] for row in truth(cohort, "actions") if row["action"] == "write"]
     assert any("\b" in text for text in texts)
-    assert all("\b" not in resolved("", text) and text.isascii() for text in texts)
+    assert all("\b" not in resolved("", text) for text in texts)
+    assert sum(not text.isascii() for text in texts) > 50
+    assert any(max(text) > "\uffff" for text in texts)
+    assert any("é" in text for text in texts)
+    assert any("ß" in text for text in texts)
 
 
 def test_episodes_hold_all_actions_and_are_marked(written: tuple[LocalStore, SimulationSummary]) -> None:
@@ -203,12 +270,16 @@ def test_episodes_hold_all_actions_and_are_marked(written: tuple[LocalStore, Sim
     episodes, actions = truth(store, "episodes"), truth(store, "actions")
     assert summary.episodes == len(episodes) > OPTIONS.participants
     by_key = {(row["participant"], row["episode"]): row for row in episodes}
-    counted = Counter((row["participant"], row["episode"]) for row in actions)
+    counted = Counter((row["participant"], row["episode"]) for row in actions if row["episode"] is not None)
     assert {key: row["actions"] for key, row in by_key.items()} == counted
     for row in actions:
-        episode = by_key[row["participant"], row["episode"]]
-        assert episode["start_us"] < row["start_us"] <= row["end_us"] < episode["end_us"]
-        assert row["app"] in episode["apps"]
+        if row["episode"] is not None:
+            episode = by_key[row["participant"], row["episode"]]
+            assert episode["start_us"] < row["start_us"] <= row["end_us"] <= episode["end_us"]
+            assert row["app"] in episode["apps"]
+        else:
+            mine = [e for e in episodes if e["participant"] == row["participant"]]
+            assert not any(e["start_us"] < row["start_us"] < e["end_us"] for e in mine)
     marks = [row for segments in recordings(store).values() for row in rows_of(segments)]
     for kind, edge in ((Kind.MARK_START, "start_us"), (Kind.MARK_END, "end_us")):
         found = {(row["time_us"], row["text"], row["key"]) for row in marks if row["kind"] == kind}
@@ -216,138 +287,44 @@ def test_episodes_hold_all_actions_and_are_marked(written: tuple[LocalStore, Sim
         assert found == {(row[edge], row["description"], row["outcome"] if outcome else None) for row in episodes}
 
 
-def test_without_markers_there_are_none(tmp_path: Path) -> None:
-    store = LocalStore(str(tmp_path))
-    simulate(store, SimulationOptions(participants=1, minutes=2, screens="reuse", markers=False))
-    kinds = {row["kind"] for segments in recordings(store).values() for row in rows_of(segments)}
+def test_without_markers_people_do_the_same(tmp_path: Path) -> None:
+    stores = []
+    for markers in (True, False):
+        stores.append(LocalStore(str(tmp_path / str(markers))))
+        options = SimulationOptions(
+            participants=1, minutes=12, task_minutes=2, screens="reuse", devices=2, markers=markers
+        )
+        simulate(stores[-1], options)
+    kinds = {row["kind"] for segments in recordings(stores[1]).values() for row in rows_of(segments)}
     assert not kinds & {Kind.MARK_START, Kind.MARK_END}
-    assert truth(store, "episodes")
+    marked, unmarked = ([json.dumps(row) for row in truth(store, "episodes")] for store in stores)
+    assert [json.loads(row) | {"actions": 0} for row in marked] == [
+        json.loads(row) | {"actions": 0} for row in unmarked
+    ]
+    one, other = ([row for row in truth(store, "actions") if row["action"] != "terminate"] for store in stores)
+    assert [row | {"first_seq": 0, "last_seq": 0} for row in one] == [
+        row | {"first_seq": 0, "last_seq": 0} for row in other
+    ]
 
 
-def reduce_plainly(events: list[Row]) -> list[Row]:
-    """The actions in one recording, by the rules of section 5 of the design, one event after the other."""
-    reducer = PlainReducer()
-    for event in events:
-        if not event["flags"] & Flag.RESTATED:
-            reducer.see(event)
-    screens = [(row["time_us"], row["picture_hash"]) for row in events if row["kind"] == Kind.SCREEN]
-    focuses = [(row["time_us"], row["app"], row["title"]) for row in events if row["kind"] == Kind.FOCUS]
-    for action in reducer.actions:
-        action["picture_hash"] = before(screens, action["start_us"])[1]
-        action["app"], action["title"] = before(focuses, action["start_us"])[1:]
-    return reducer.actions
-
-
-def before(rows: list[tuple[Any, ...]], time_us: int) -> tuple[Any, ...]:
-    return rows[bisect.bisect_left(rows, time_us, key=lambda row: row[0]) - 1]
-
-
-class PlainReducer:
-    """Written for reading, not for speed."""
-
-    modifiers = ("ctrlleft", "altleft", "shiftleft", "winleft")
-    own = ("enter", "tab", "esc", "up", "down", "left", "right", "home", "end", "delete", "pageup", "pagedown")
-
-    def __init__(self) -> None:
-        self.actions: list[Row] = []
-        self.by_key: dict[str, Row] = {}
-        self.waiting: list[Row] = []
-        self.writing: Row | None = None
-        self.typed_us = 0
-        self.scrolling: Row | None = None
-        self.press: Row | None = None
-        self.farthest_px = 0.0
-
-    def see(self, event: Row) -> None:
-        kind = Kind(event["kind"])
-        x, y = ((event[c] or 0) / POSITION_UNITS_PER_PX for c in ("x", "y"))
-        if kind == Kind.MOVE and self.press:
-            distance_px = ((x - self.press["x"]) ** 2 + (y - self.press["y"]) ** 2) ** 0.5
-            self.farthest_px = max(self.farthest_px, distance_px)
-        elif kind == Kind.BUTTON_DOWN:
-            self.writing = self.scrolling = None
-            self.press, self.farthest_px = event | {"x": x, "y": y}, 0.0
-        elif kind == Kind.BUTTON_UP:
-            self.release(event, x, y)
-        elif kind == Kind.SCROLL:
-            self.writing = None
-            self.turn(event, x, y)
-        elif kind == Kind.FOCUS:
-            self.writing = self.scrolling = None
-        elif kind == Kind.KEY_DOWN:
-            self.scrolling = None
-            self.key_down(event)
-        elif kind == Kind.KEY_UP:
-            self.end(self.by_key.pop(event["key"]), event)
-
-    def begin(self, action: str, event: Row, **values: Any) -> Row:
-        row = {"action": action, "start_us": event["time_us"], "first_seq": event["seq"]} | values
-        self.actions.append(row)
-        self.end(row, event)
-        return row
-
-    def end(self, action: Row, event: Row) -> None:
-        action["end_us"], action["last_seq"] = event["time_us"], event["seq"]
-
-    def release(self, event: Row, x: float, y: float) -> None:
-        down, self.press = self.press, None
-        assert down
-        button = {1: "left", 2: "middle", 3: "right"}[down["code"]]
-        if self.farthest_px >= 10:
-            row = self.begin("dragTo", down, x=down["x"], y=down["y"], to_x=x, to_y=y, button=button)
-        elif self.actions and self.is_second(self.actions[-1], down, button):
-            row = self.actions[-1]
-            row["action"] = "doubleClick"
-        else:
-            name = {"left": "click", "right": "rightClick", "middle": "middleClick"}[button]
-            row = self.begin(name, down, x=down["x"], y=down["y"], button=button)
-        self.end(row, event)
-
-    def is_second(self, action: Row, down: Row, button: str) -> bool:
-        near = action["action"] == "click" and abs(action["x"] - down["x"]) + abs(action["y"] - down["y"]) <= 5
-        return near and action["button"] == button and down["time_us"] - action["start_us"] <= 500_000
-
-    def turn(self, event: Row, x: float, y: float) -> None:
-        ticks = event["wheel_y"] / 120
-        joined = self.scrolling
-        if not joined or event["time_us"] - joined["end_us"] > 2_000_000 or ticks * joined["wheel_y_ticks"] < 0:
-            self.scrolling = joined = self.begin("scroll", event, x=x, y=y, wheel_x_ticks=0.0, wheel_y_ticks=0.0)
-        joined["wheel_y_ticks"] += ticks
-        self.end(joined, event)
-
-    def key_down(self, event: Row) -> None:
-        key = event["key"]
-        if key in self.modifiers:
-            self.waiting.append(event)
-            self.by_key[key] = {}
-            if key != "shiftleft":
-                self.writing = None
-            return
-        held = [m for m in self.modifiers if m in self.by_key]
-        if set(held) - {"shiftleft"}:
-            names = ["meta" if m == "winleft" else m.removesuffix("left") for m in held]
-            row = self.begin("hotkey", self.waiting[0], keys="+".join([*names, key]))
-            self.waiting_belong_to(row)
-        elif key in self.own:
-            self.writing = None
-            row = self.begin("press", event, keys=key)
-        else:
-            row = self.type(event, "\b" if key == "backspace" else event["text"])
-        self.by_key[key] = row
-        self.end(row, event)
-
-    def type(self, event: Row, text: str) -> Row:
-        if not self.writing or event["time_us"] - self.typed_us >= 1_000_000:
-            self.writing = self.begin("write", (self.waiting or [event])[0], text="")
-        self.writing["text"] += text
-        self.typed_us = event["time_us"]
-        self.waiting_belong_to(self.writing)
-        return self.writing
-
-    def waiting_belong_to(self, action: Row) -> None:
-        for event in self.waiting:
-            self.by_key[event["key"]] = action
-        self.waiting = []
+def test_a_wrong_clock_is_told_by_its_anchors(tmp_path: Path) -> None:
+    stores = [LocalStore(str(tmp_path / name)) for name in ("right", "wrong")]
+    for store, offset_s in zip(stores, (0, -37.25), strict=True):
+        simulate(
+            store, SimulationOptions(participants=1, minutes=3, devices=2, screens="reuse", clock_offset_s=offset_s)
+        )
+    assert truth(stores[0], "actions") == truth(stores[1], "actions")
+    right, wrong = (recordings(store) for store in stores)
+    assert right.keys() == wrong.keys()
+    moved = set()
+    for recording, segments in wrong.items():
+        (published, *trusted) = segments[0].header.clock_anchors
+        offset_us = published[1] - trusted[0][1] if trusted else 0
+        moved.add(offset_us)
+        assert [row["time_us"] - offset_us for row in rows_of(segments)] == [
+            row["time_us"] for row in rows_of(right[recording])
+        ]
+    assert moved == {0, -37_250_000}
 
 
 # ----------------------------------------------------------------------------------------------------- pictures
@@ -383,23 +360,48 @@ def test_pictures_without_bytes_are_in_the_same_segment(written: tuple[LocalStor
             assert set(with_bytes) == {row["picture_hash"] for row in screens}
 
 
-def test_actions_see_the_picture_before_them(written: tuple[LocalStore, SimulationSummary]) -> None:
-    """A screen that has changed is captured before the next action, so consecutive pictures differ."""
-    for segments in recordings(written[0]).values():
-        screens = [r for r in rows_of(segments) if r["kind"] == Kind.SCREEN and not r["flags"] & Flag.RESTATED]
-        assert all(a["picture_hash"] != b["picture_hash"] for a, b in itertools.pairwise(screens))
+def test_what_has_changed_on_the_screen_is_measured(written: tuple[LocalStore, SimulationSummary]) -> None:
+    store = written[0]
+    again = tiny = 0
+    for number, segments in enumerate(recordings(store).values()):
+        screens = [row for row in rows_of(segments) if row["kind"] == Kind.SCREEN]
+        changes = [row["picture_change_ppm"] for row in screens]
+        assert changes[0] is None
+        for before, after in itertools.pairwise(screens):
+            assert (before["picture_hash"] == after["picture_hash"]) == (after["picture_change_ppm"] == 0)
+        again += sum(row["picture_change_ppm"] == 0 and not row["flags"] & Flag.RESTATED for row in screens[1:])
+        tiny += sum(0 < change < 1000 for change in changes[1:])
+        if number == 0:
+            assert changes[1:6] == [changed_ppm(store, segments[0], *pair) for pair in itertools.pairwise(screens[:6])]
+    assert again > 3
+    assert tiny > 3
+
+
+def changed_ppm(store: LocalStore, segment: Segment, before: Row, after: Row) -> int:
+    """Of the screen, between two pictures of a segment."""
+    images = []
+    for row in (before, after):
+        first = next(r for r in rows_of([segment]) if r["picture_hash"] == row["picture_hash"] and r["picture_bytes"])
+        data = store.read_range(str(segment.name), first["picture_offset"], first["picture_bytes"])
+        images.append(Image.open(io.BytesIO(data)).convert("RGB"))
+    changed = np.asarray(ImageChops.difference(*images)).any(axis=2)
+    return -(-1_000_000 * int(changed.sum()) // changed.size)
+
+
+def test_actions_see_what_was_done_before_them(written: tuple[LocalStore, SimulationSummary]) -> None:
+    """A screen that has changed is captured before the next action."""
     actions = truth(written[0], "actions")
     for recording in {row["recording"] for row in actions}:
-        rows = [row for row in actions if row["recording"] == recording]
-        for action, following in itertools.pairwise(rows):
+        acted = (row for row in actions if row["action"] not in ("moveTo", "wait"))
+        for action, following in itertools.pairwise(row for row in acted if row["recording"] == recording):
             if action["action"] == "write":
                 assert following["picture_hash"] != action["picture_hash"]
 
 
 def test_what_was_typed_and_clicked_is_to_be_seen() -> None:
     layout = Layout(800, 600)
-    painter = Painter(APPLICATIONS[:3], layout, None)
-    blank = Window(0)
+    painter = Painter(APPLICATIONS, layout, None)
+    blank = Window(APPLICATIONS[3].document(3, "Draft"))
     empty, lines = painter.draw(blank), painter.draw(typed(blank, "Dear Mx\br Smith", "document", layout))
     box = ImageChops.difference(empty, lines).getbbox()
     assert box
@@ -410,6 +412,179 @@ def test_what_was_typed_and_clicked_is_to_be_seen() -> None:
     left, top, right, bottom = layout.button(2)
     assert len(set(pressed.crop((left, top, right, bottom)).tobytes())) == 2
     assert pressed.getpixel((left + 2, top + 2)) != empty.getpixel((left + 2, top + 2))
+
+
+# ------------------------------------------------------------------------------------------------------- people
+
+COHORT = SimulationOptions(participants=8, minutes=240, seed=17, screens="reuse", markers=False)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """Eight people for half a day, as they are by default, without markers."""
+    store = LocalStore(str(tmp_path_factory.mktemp("cohort")))
+    simulate(store, COHORT)
+    return store
+
+
+@pytest.fixture(scope="module")
+def streams(cohort: LocalStore) -> dict[str, dict[str, Any]]:
+    """Per participant: the times of input, and the changes of the window (time, what it is without its state)."""
+    found: dict[str, dict[str, Any]] = {}
+    for segments in recordings(cohort).values():
+        events = merge_segments(segments).events
+        time_us, kind = events.column("time_us").to_numpy(), events.column("kind").to_numpy()
+        rows = events.filter(pc.equal(events.column("kind"), int(Kind.FOCUS))).to_pylist()
+        windows = [(row["time_us"], (row["app"], re.sub(r"^\*| \(\d\)(?= - )", "", row["title"]))) for row in rows]
+        changes = [after for before, after in itertools.pairwise(windows) if before[1] != after[1]]
+        found[segments[0].header.participant] = {
+            "input_us": time_us[(kind <= Kind.SCROLL)],
+            "changes": changes,
+        }
+    return found
+
+
+def tasks_of(store: LocalStore) -> dict[str, list[Row]]:
+    found = defaultdict(list)
+    for row in truth(store, "episodes"):
+        found[row["participant"]].append(row)
+    return found
+
+
+def boundary_f1(found_us: list[int], true_us: list[int], tolerance_us: int = 30_000_000) -> float:
+    """Each true boundary is found by at most one cut, and each cut finds at most one."""
+    hits, cuts = 0, sorted(found_us)
+    for time_us in sorted(true_us):
+        near = next((cut for cut in cuts if abs(cut - time_us) <= tolerance_us), None)
+        if near is not None:
+            hits += 1
+            cuts = [cut for cut in cuts if cut > near]
+    return 2 * hits / (len(found_us) + len(true_us))
+
+
+def test_the_default_cohort_does_everything(cohort: LocalStore) -> None:
+    names = Counter(row["action"] for row in truth(cohort, "actions"))
+    everything = set(_NAMES.split()) - {"terminate"}
+    assert names.keys() == everything
+    assert min(names.values()) >= 10
+    actions = truth(cohort, "actions")
+    assert {row["button"] for row in actions} >= {"left", "right", "middle", "button8", "button9"}
+    assert {row["clicks"] for row in actions if row["action"] == "dragTo"} == {1, 2, 3}
+    assert {row["modifiers"] for row in actions if row["action"] == "click"} == {None, "ctrl", "shift"}
+    assert {row["modifiers"] for row in actions if row["action"] == "scroll"} == {None, "ctrl"}
+    counted = [row for row in actions if (row["count"] or 1) > 1]
+    assert {tuple(row["flags"]) for row in counted} == {(), ("estimated_count",)}
+    assert {row["action"] for row in counted} == {"press", "hotkey"}
+    pressed = {row["keys"] for row in actions if row["action"] == "press"}
+    assert pressed >= {"winleft", "backspace", "tab", "enter"}
+    assert sum("unpaired" in row["flags"] for row in actions) == COHORT.participants
+
+
+def test_windows_change_every_17_seconds_within_tasks(cohort: LocalStore, streams: dict[str, dict[str, Any]]) -> None:
+    tasks = tasks_of(cohort)
+    total_us = sum(task["end_us"] - task["start_us"] for mine in tasks.values() for task in mine)
+    count = 0
+    for participant, mine in tasks.items():
+        times = [time_us for time_us, _ in streams[participant]["changes"]]
+        count += sum(task["start_us"] <= time_us < task["end_us"] for task in mine for time_us in times)
+    assert total_us / count == pytest.approx(17e6, rel=0.1)
+
+
+def test_tasks_take_12_minutes_with_a_wide_spread(cohort: LocalStore) -> None:
+    minutes = [(t["end_us"] - t["start_us"]) / 60e6 for mine in tasks_of(cohort).values() for t in mine]
+    assert np.mean(minutes) == pytest.approx(12, abs=1.5)
+    assert np.quantile(minutes, 0.1) < 6
+    assert np.quantile(minutes, 0.9) > 17
+    assert max(minutes) < 48
+
+
+def test_pauses_within_tasks_are_as_long_as_between(cohort: LocalStore, streams: dict[str, dict[str, Any]]) -> None:
+    """Of those that are longer than a page takes to load. The long breaks that end a session are only between."""
+    within: list[float] = []
+    between: list[float] = []
+    for participant, mine in tasks_of(cohort).items():
+        input_us = streams[participant]["input_us"]
+        for place in np.flatnonzero(np.diff(input_us) > 14e6):
+            start_us, end_us = input_us[place : place + 2]
+            inside = any(task["start_us"] < start_us and end_us < task["end_us"] for task in mine)
+            if end_us - start_us < 600e6:
+                (within if inside else between).append((end_us - start_us) / 1e6)
+    assert len(within) > 2 * len(between)
+    for share in (0.25, 0.5, 0.75):
+        assert np.quantile(within, share) == pytest.approx(np.quantile(between, share), rel=0.5)
+
+
+def test_neither_an_idle_gap_nor_a_change_of_window_tells_tasks_apart(
+    cohort: LocalStore, streams: dict[str, dict[str, Any]]
+) -> None:
+    """Both baselines have to stay below 0.6, the idle gap whatever its length; they do so by far."""
+    day_us = 10**12
+    true_us, windows_us, idle_us = [], [], defaultdict(list)
+    for number, (participant, mine) in enumerate(tasks_of(cohort).items()):
+        shift_us = number * day_us
+        true_us += [task["start_us"] + shift_us for task in mine[1:]]
+        windows_us += [time_us + shift_us for time_us, _ in streams[participant]["changes"]]
+        input_us = streams[participant]["input_us"]
+        for gap_s in (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300):
+            cuts = input_us[1:][np.diff(input_us) > gap_s * 1e6]
+            idle_us[gap_s] += (cuts + shift_us).tolist()
+    assert boundary_f1(true_us, true_us) == 1
+    assert boundary_f1(windows_us, true_us) < 0.1
+    best = max(boundary_f1(found, true_us) for found in idle_us.values())
+    assert 0.1 < best < 0.5
+
+
+def test_tasks_share_applications_and_documents_and_are_resumed(cohort: LocalStore) -> None:
+    pairs = [pair for mine in tasks_of(cohort).values() for pair in itertools.pairwise(mine)]
+
+    def main_application(task: Row) -> str:
+        return task["documents"][0].rpartition(" - ")[2]
+
+    assert np.mean([main_application(a) == main_application(b) for a, b in pairs]) > 0.3
+    assert 0.2 < np.mean([bool(set(a["documents"]) & set(b["documents"])) for a, b in pairs]) < 0.7
+    tasks = [task for mine in tasks_of(cohort).values() for task in mine]
+    assert all(2 <= len(task["documents"]) <= 5 for task in tasks)
+    assert 0.02 < np.mean([task["resumed"] is not None for task in tasks]) < 0.25
+    for mine in tasks_of(cohort).values():
+        for task in mine:
+            if task["resumed"] is not None:
+                assert task["resumed"] < task["episode"] - 1
+                assert mine[task["resumed"]]["documents"] == task["documents"]
+
+
+def test_interruptions_lead_elsewhere_and_back(cohort: LocalStore, streams: dict[str, dict[str, Any]]) -> None:
+    """Within tasks people leave for applications that their task does not have, and return to the window they left."""
+    returns, tasks = 0, 0
+    for participant, mine in tasks_of(cohort).items():
+        for task in mine:
+            own = {document.rpartition(" - ")[2] for document in task["documents"]}
+            inside = [
+                (time_us, app in own, (app, title))
+                for time_us, (app, title) in streams[participant]["changes"]
+                if task["start_us"] < time_us < task["end_us"]
+            ]
+            runs = [(known, list(run)) for known, run in itertools.groupby(inside, key=lambda change: change[1])]
+            for (_, before), (known, away), (_, after) in zip(runs, runs[1:], runs[2:], strict=False):
+                returned = before[-1][2] == after[0][2]
+                returns += not known and returned and 5e6 < after[0][0] - away[0][0] < 200e6
+            tasks += 1
+    assert returns / tasks > 1
+
+
+def test_some_activity_belongs_to_no_task(cohort: LocalStore) -> None:
+    stray = [row for row in truth(cohort, "actions") if row["episode"] is None]
+    assert 0.002 < len(stray) / len(truth(cohort, "actions")) < 0.05
+
+
+@given(mean=st.floats(5, 1000), shortest=st.floats(0.05, 0.5), longest=st.floats(3, 20))
+@settings(max_examples=20, deadline=None)
+def test_skewed_durations_have_their_mean_and_ends(mean: float, shortest: float, longest: float) -> None:
+    durations = skewed(mean, shortest * mean, longest * mean)
+    dice = Dice(generators(1, 5)[0])
+    drawn = [durations.us(dice) / 1e6 for _ in range(4000)]
+    assert shortest * mean - 1e-5 <= min(drawn) <= max(drawn) <= longest * mean
+    assert np.mean(drawn) == pytest.approx(mean, rel=0.1)
+    assert np.median(drawn) < mean
 
 
 # ------------------------------------------------------------------------------------------------------ options
@@ -428,10 +603,14 @@ def test_what_was_typed_and_clicked_is_to_be_seen() -> None:
         height_px=st.sampled_from([400, 777]),
         devices=st.integers(1, 3),
         markers=st.booleans(),
+        clock_offset_s=st.sampled_from([0, 0.5, -3600]),
         task_minutes=st.floats(1, 8),
         window_s=st.floats(2, 40),
         think_s=st.floats(0.1, 3),
-        pause_share=st.floats(0, 0.3),
+        pause_every_s=st.floats(10, 300),
+        interruption_every_s=st.floats(10, 300),
+        stray_share=st.floats(0, 1),
+        rare_share=st.floats(0, 1),
         right_click_share=st.sampled_from([0, 0.2]),
     )
 )
@@ -440,16 +619,17 @@ def test_any_options_give_whole_recordings(
 ) -> None:
     store = LocalStore(str(tmp_path_factory.mktemp("any")))
     simulate(store, options)
-    actions = truth(store, "actions")
-    for recording, segments in recordings(store).items():
+    for segments in recordings(store).values():
         rows = rows_of(segments)
         assert [row["seq"] for row in rows] == list(range(len(rows)))
         assert all(a["time_us"] <= b["time_us"] for a, b in itertools.pairwise(rows))
-        assert options.start_us == rows[0]["time_us"]
-        assert rows[-1]["time_us"] < options.stop_us
-        found = reduce_plainly(rows)
-        expected = [row for row in actions if row["recording"] == recording]
-        assert found == [{key: row[key] for key in seen} for row, seen in zip(expected, found, strict=True)]
+        anchors = segments[0].header.clock_anchors
+        offset_us = anchors[0][1] - anchors[-1][1]
+        assert options.start_us == rows[0]["time_us"] - offset_us
+        assert rows[-1]["time_us"] - offset_us < options.stop_us
+    if not options.clock_offset_s:
+        for expected, found in compared(store, by_reducer):
+            assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -464,10 +644,13 @@ def test_any_options_give_whole_recordings(
         ("region", "US!"),
         ("devices", 0),
         ("task_minutes", float("inf")),
-        ("idle_s", (5, 1)),
+        ("interruption_s", (5, 1)),
+        ("pause_s", 1),
+        ("longest_pause_s", 30),
+        ("clock_offset_s", 90_000),
+        ("picture_pool", 1),
         ("failure_share", 1.5),
         ("webp_quality", 101),
-        ("long_idle_share", 0.99),
     ],
 )
 def test_options_are_checked(field: str, value: object) -> None:

@@ -4,23 +4,18 @@ And what holds for any events at all, and on a real recording.
 """
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reducer_oracle import reduce_by_hand
 from reducer_strategies import doings, options, tables
-from strategies import by_devices
+from strategies import Hand, by_devices
 
-from taskreel.capture.importers.ducktrack import import_ducktrack
 from taskreel.io.events import Kind
 from taskreel.transforms.actions import ACTION_SCHEMA, ActionFlag, ActionOptions, Drop, reduce_actions
 from taskreel.transforms.merge import MERGED_SCHEMA
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "ducktrack"
-GOLDEN = Path(__file__).parent / "golden" / "ducktrack.txt"
 NAMES = {
     *("click", "doubleClick", "tripleClick", "rightClick", "middleClick", "moveTo", "dragTo", "scroll", "hscroll"),
     *("write", "press", "hotkey", "mouseDown", "mouseUp", "keyDown", "keyUp", "wait", "terminate"),
@@ -110,68 +105,19 @@ def test_actions_do_not_depend_on_when_they_are_done(events, later_us):
         assert (after.column(name).to_numpy() - before.column(name).to_numpy() == later_us).all()
 
 
+def test_a_keyboard_of_many_keys_keeps_its_chords_apart():
+    hand = Hand()
+    for number in range(60):
+        for held in ((), ("ctrlleft",), ("ctrlleft", "shiftleft"), ("ctrlleft", "altleft", "shiftleft", "winleft")):
+            for key in held:
+                hand.key_down(key).wait(30)
+            hand.tap(f"f{number}").wait(100)
+            for key in held:
+                hand.key_up(key).wait(30)
+    assert_as_by_hand(by_devices(hand.rows), ActionOptions())
+
+
 def test_no_events_give_no_actions():
     reduction = reduce_actions(MERGED_SCHEMA.empty_table())
     assert reduction.actions.equals(ACTION_SCHEMA.empty_table())
     assert len(reduction.owner) == 0
-
-
-# ------------------------------------------------------------------------------------------- a real recording
-
-
-@pytest.fixture(scope="module")
-def ducktrack():
-    imported = import_ducktrack(EXAMPLE, consent_id="c", participant="p", region="EU")
-    rows = imported.events.to_pylist()
-    return rows, reduce_actions(by_devices(rows))
-
-
-def test_a_real_recordings_presses_are_its_clicks_and_drags(ducktrack):
-    rows, reduction = ducktrack
-    downs = sum(row["kind"] == Kind.BUTTON_DOWN for row in rows)
-    ups = sum(row["kind"] == Kind.BUTTON_UP for row in rows)
-    assert downs == ups == 22 == sum(filter(None, reduction.actions.column("clicks").to_pylist()))
-
-
-def test_a_real_recordings_ticks_are_its_scrolls(ducktrack):
-    rows, reduction = ducktrack
-    assert sum(row["wheel_y"] or 0 for row in rows) / 120 == -140
-    assert sum(filter(None, reduction.actions.column("wheel_y_ticks").to_pylist())) == -140
-
-
-def test_a_real_recordings_keys_are_what_was_typed(ducktrack):
-    actions = ducktrack[1].actions
-    assert [text for text in actions.column("text").to_pylist() if text] == ["wikipedia", "transformer model"]
-    assert "enter" in actions.column("keys").to_pylist()
-
-
-@pytest.mark.parametrize("rules", [ActionOptions(), ActionOptions(keep_moves=True)], ids=["default", "keep_moves"])
-def test_a_real_recording_reduces_to_what_a_reading_of_the_page_gives(ducktrack, rules):
-    events = by_devices(ducktrack[0])
-    assert_sound(events, assert_as_by_hand(events, rules))
-
-
-def test_a_real_recording_reduces_to_the_actions_that_were_reviewed_by_eye(ducktrack):
-    rows, reduction = ducktrack
-    lines = [line(action, rows[0]["time_us"]) for action in reduction.actions.to_pylist()]
-    assert lines == GOLDEN.read_text(encoding="utf-8").splitlines()
-
-
-def line(action, zero_us):
-    """An action as a person reads it: when, from where to where, what."""
-    start, end, approach = ((action[f"{name}_us"] - zero_us) / 1_000_000 for name in ("start", "end", "approach"))
-    parts = [f"{start:7.3f}–{end:7.3f} (from {approach:7.3f})", action["action"]]
-    for prefix in ("", "to_"):
-        if action[f"{prefix}x"] is not None:
-            parts.append(f"{prefix.replace('_', ' ')}({action[f'{prefix}x']:.1f}, {action[f'{prefix}y']:.1f})")
-    if len(action["path"] or ()) > 2:
-        parts.append("by " + " ".join(f"({place['x']:.0f}, {place['y']:.0f})" for place in action["path"][1:-1]))
-    if action["action"] in ("scroll", "hscroll"):
-        parts.append(f"ticks=({action['wheel_x_ticks']:g}, {action['wheel_y_ticks']:g})")
-    if (action["clicks"] or 1) > 1:
-        parts.append(f"clicks={action['clicks']}")
-    if (action["count"] or 1) > 1:
-        parts.append(f"count={action['count']}")
-    parts += [f"{name}={action[name]!r}" for name in ("button", "text", "keys", "modifiers") if action[name]]
-    parts += [flag.name.lower() for flag in ActionFlag(action["flags"])]
-    return " ".join(parts)

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taskreel.io.events import Flag, Kind
+from taskreel.io.events import Kind
 from taskreel.transforms.actions.rules import MODIFIERS
+from taskreel.transforms.looks import focus_changes
 
 ALTGR, OPTION = 1 << len(MODIFIERS), 2 << len(MODIFIERS)
 """Bits of a mask of held keys, above those of `MODIFIERS`."""
@@ -101,14 +102,8 @@ class Stream:
 
     @cached_property
     def focus_changes(self) -> np.ndarray:
-        """The rows at which a window took focus. What a segment states again is no change, unless it differs."""
-        rows = self.of_kind(Kind.FOCUS)
-        restated = self.flags[rows] & Flag.RESTATED != 0
-        if not restated.any():
-            return rows
-        windows = self.events.select(["app", "title", "url"]).take(pa.array(rows)).to_pylist()
-        again = [number > 0 and windows[number] == windows[number - 1] for number in range(len(windows))]
-        return rows[~(restated & np.array(again))]
+        """The rows at which another window took focus."""
+        return focus_changes(self.events, self.of_kind(Kind.FOCUS))
 
     def windows(self, rows: np.ndarray) -> dict[str, pa.Array]:
         """Application, title and URL of the window that has the focus at each of some sorted rows."""

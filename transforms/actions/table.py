@@ -290,7 +290,7 @@ class Table:
             return pa.nulls(len(self.act))
         name = np.zeros(len(self.act), np.int64)
         name[has_key] = keys.name[self.head[has_key]]
-        chord = np.where(self.act == Act.HOTKEY, self.starters.held[self.first] & ANY_MODIFIER, 0)
+        chord = np.where(self.act == Act.HOTKEY, self.starters.held[self.first] & ANY_MODIFIER, 0).astype(np.int64)
         used, number = _numbered(chord * len(keys.names) + name)
         words = [_chord(code // len(keys.names), keys.names[code % len(keys.names)]) for code in used]
         return _words(number, words, ~has_key)
