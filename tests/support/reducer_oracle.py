@@ -366,10 +366,19 @@ class Device:
         acts = []
         for run in runs:
             if run[0].kind == "typing" and all(self.is_no_text(starter.press) for starter in run):
-                acts += [self.act("press", [s for s in run if s.press is press]) for press in presses_of(run)]
+                acts += [self.without_text([s for s in run if s.press is press]) for press in presses_of(run)]
             else:
                 acts.append(self.act(run[-1].kind, run))
         return acts
+
+    def without_text(self, starters: list[Starter]) -> Act:
+        """A press of the first starter; the others are its repeats, and no starters any more."""
+        first, *repeats = starters
+        self.starters = [starter for starter in self.starters if starter not in repeats]
+        act = self.act("press", [first])
+        for repeat in repeats:
+            self.give(repeat.at, act)
+        return act
 
     def act(self, kind: str, starters: list[Starter]) -> Act:
         return Act(kind, starters[0].at, starters)

@@ -259,6 +259,13 @@ def test_backspaces_alone_are_presses():
     assert summary(hand) == [("press", "backspace"), ("press", "backspace"), ("press", "dead_acute")]
 
 
+def test_a_backspace_that_repeats_is_one_press_also_with_another_between():
+    hand = Hand().key_down("backspace").wait(300).key_down("dead_acute").wait(20).key_down("backspace").wait(20)
+    hand.key_up("dead_acute").wait(20).key_up("backspace")
+    assert summary(hand) == [("press", "backspace", 2), ("press", "dead_acute")]
+    assert owners_of(hand) == [0, 1, 0, 1, 0]
+
+
 def test_altgr_is_a_level_of_the_keyboard_and_no_modifier():
     hand = Hand().key_down("altgr").wait(30).tap("q", "@").wait(30).key_up("altgr")
     assert summary(hand) == [("write", "@")]

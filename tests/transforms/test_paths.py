@@ -27,7 +27,7 @@ def kept(points, tolerance):
 
 @given(st.lists(paths, min_size=1, max_size=4), st.sampled_from([0, 1, 2, 3, 5, 768, 2**26]))
 def test_paths_are_simplified_as_by_the_book_many_at_once(paths, tolerance):
-    x, y = np.array([point for path in paths for point in path], np.int64).T
+    x, y = np.array([point for path in paths for point in path], np.int32).T
     begins = np.cumsum([0, *[len(path) for path in paths[:-1]]])
     expected = [keep for path in paths for keep in kept(path, tolerance)]
     assert simplified(x, y, begins, tolerance).tolist() == expected

@@ -44,10 +44,7 @@ def put_keys(
     keys = stream.keys
     is_plain = keys.is_plain[presses.which]
     act = np.where(is_plain, _purpose(stream, presses), np.int8(NONE))
-    acting = [
-        (presses.down, np.cumsum(is_plain, dtype=np.int32)),
-        *((rows, np.arange(1, len(rows) + 1)) for rows in others),
-    ]
+    acting = [(presses.down, np.cumsum(is_plain, dtype=np.int32)), *map(_counted, others)]
     long = np.flatnonzero(presses.lasts(stream.time_us, rules.hold_ms) & is_plain)
     held = long[_any_between(presses.down[long], presses.up[long], acting)]
     act[held] = Act.KEY_DOWN
@@ -63,8 +60,7 @@ def _put_lone_modifiers(stream: Stream, presses: Presses, acting: list[_Counted]
     modifiers = np.flatnonzero(stream.keys.is_modifier[presses.which])
     paired = modifiers[presses.up[modifiers] != UNPAIRED]
     down, up = presses.down[paired], presses.up[paired]
-    others = presses.down[modifiers], np.arange(1, len(modifiers) + 1)
-    alone = ~_any_between(down, up, [*acting, others])
+    alone = ~_any_between(down, up, [*acting, _counted(presses.down[modifiers])])
     board.put(down[alone], Act.PRESS, up[alone])
 
 
@@ -75,6 +71,10 @@ def _put_repeats(presses: Presses, act: np.ndarray, board: Board) -> None:
     is_last = np.diff(leader, append=-1) != 0
     board.put(row, Act.TYPE, np.where(is_last, presses.up[leader], APART))
     board.up[presses.down[leader]] = APART
+
+
+def _counted(rows: np.ndarray) -> _Counted:
+    return rows, np.arange(1, len(rows) + 1)
 
 
 def _any_between(down: np.ndarray, up: np.ndarray, counted: list[_Counted]) -> np.ndarray:
