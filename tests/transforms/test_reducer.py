@@ -6,6 +6,7 @@ And what holds for any events at all, and on a real recording.
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reducer_oracle import reduce_by_hand
@@ -115,6 +116,18 @@ def test_a_keyboard_of_many_keys_keeps_its_chords_apart():
             for key in held:
                 hand.key_up(key).wait(30)
     assert_as_by_hand(by_devices(hand.rows), ActionOptions())
+
+
+@pytest.mark.parametrize("many", [250, 260])
+def test_more_keys_and_texts_than_a_byte_counts_are_kept_apart(many):
+    hand = Hand()
+    for number in range(many):
+        hand.tap(f"key of {number}", chr(0x4E00 + number)).wait(50)
+        if number % 7 == 0:
+            hand.tap("backspace").tap("space")
+    (action,) = reduce_actions(by_devices(hand.rows)).actions.to_pylist()
+    letters = (chr(0x4E00 + number) + "\b " * (number % 7 == 0) for number in range(many))
+    assert action["text"] == "".join(letters)
 
 
 def test_no_events_give_no_actions():
