@@ -65,7 +65,7 @@ def _held_keys(
     held = held[owner[presses.down[held]] < 0]
     if not len(held):
         return (held, held), (held, held)
-    again = np.isin(presses.leader, held)
+    again = np.isin(presses.leader, held) if len(presses.leader) else presses.leader
     downs = np.concatenate([presses.down[held], presses.repeat[again]])
     which = np.concatenate([presses.which[held], presses.which[presses.leader[again]]])
     paired = held[presses.up[held] != UNPAIRED]

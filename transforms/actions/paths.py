@@ -42,21 +42,21 @@ def _farthest(
     x: np.ndarray, y: np.ndarray, begins: np.ndarray, ends: np.ndarray, tolerance: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Per piece, the point farthest from the line through its ends, and whether it is too far to be left out."""
-    piece, point = expanded(begins + 1, ends)
-    dx, dy = (x[ends] - x[begins]), (y[ends] - y[begins])
+    inner = ends - begins - 1
+    _, point = expanded(begins + 1, ends)
+    dx, dy = x[ends] - x[begins], y[ends] - y[begins]
     length2 = dx * dx + dy * dy
-    from_x, from_y = x[point] - x[begins][piece], y[point] - y[begins][piece]
-    off = np.where(
-        length2[piece] > 0,
-        np.abs(from_x * dy[piece] - from_y * dx[piece]),
-        from_x * from_x + from_y * from_y,
-    )
-    runs = np.concatenate([[0], np.cumsum(ends - begins - 1)[:-1]])
-    most = np.maximum.reduceat(off, runs)
-    candidates = np.flatnonzero(off == most[piece])[::-1]
-    farthest = np.empty(len(begins), np.int64)
-    farthest[piece[candidates]] = point[candidates]  # the first of equals is assigned last
-    return farthest, np.where(length2 > 0, _reaches(most, length2, tolerance), most >= tolerance**2)
+    from_x, from_y = x[point] - np.repeat(x[begins], inner), y[point] - np.repeat(y[begins], inner)
+    off = np.abs(from_x * np.repeat(dy, inner) - from_y * np.repeat(dx, inner))
+    if not length2.all():  # no line: from the one point
+        closed = np.flatnonzero(np.repeat(length2 == 0, inner))
+        off[closed] = from_x[closed] ** 2 + from_y[closed] ** 2
+    most = np.maximum.reduceat(off, np.cumsum(inner) - inner)
+    candidates = np.flatnonzero(off == np.repeat(most, inner))
+    which = np.searchsorted(np.cumsum(inner), candidates, side="right")
+    first = np.flatnonzero(np.diff(which, prepend=-1))  # of equals
+    is_far = np.where(length2 > 0, _reaches(most, length2, tolerance), most >= tolerance**2)
+    return point[candidates[first]], is_far.astype(bool)
 
 
 def _reaches(off: np.ndarray, length2: np.ndarray, tolerance: int) -> np.ndarray:
