@@ -182,6 +182,7 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
+    _without_warnings()
     from taskreel.pipelines.options import RunOptions, RunPlaces, with_rules
     from taskreel.transforms.actions import ActionOptions
     from taskreel.transforms.episodes import EpisodeOptions
@@ -218,8 +219,6 @@ def run(
 
 
 def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
-    import logging
-
     from rich.console import Console
 
     from taskreel.io import dataset as datasets
@@ -228,7 +227,6 @@ def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
     from taskreel.pipelines.summary import facts, print_summary
     from taskreel.pipelines.terminal import progress_display
 
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # Beam warns of its own workers' arguments
     console = Console(stderr=True)
     try:
         with progress_display(console) as show:
@@ -330,6 +328,7 @@ def evaluate(
     json_: JsonOption = False,
 ) -> None:
     """Score a dataset against the truth of its input, or the cuts of joined recordings, beside baselines."""
+    _without_warnings()
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.evaluation import EvaluationError, shortfalls
 
@@ -384,6 +383,13 @@ def _evaluate_joined(folders: list[str], repeats: int, seed: int, as_of: str | N
     except ValueError as error:
         fail(str(error))
     return evaluate_joined(folders, ConcatOptions(repeats, seed, as_of_us), CutOptions())
+
+
+def _without_warnings() -> None:
+    """Beam warns, when it is imported, of libraries that nobody asked for, and later of its own workers' arguments."""
+    import logging
+
+    logging.getLogger().setLevel(logging.ERROR)
 
 
 def fail(message: str, code: int = BAD_USE) -> NoReturn:
