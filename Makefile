@@ -66,6 +66,7 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transfor
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
+	$(BIN)/python -m bench.reducer
 
 evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
 	$(BIN)/python -m bench.evaluation

@@ -193,10 +193,12 @@ _ACTS = {name.removeprefix("_"): act for name, act in _ACTS.items() if callable(
 
 
 @st.composite
-def doings(draw: st.DrawFn, *, max_acts: int = 12, time_us: int = BEGIN_US) -> list[dict[str, Any]]:
+def doings(
+    draw: st.DrawFn, *, max_acts: int = 12, time_us: int = BEGIN_US, without: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
     """The events of one device on which somebody works: all that `acts` has, and what is rarer or goes wrong."""
     hand = Hand(time_us, knows_position=draw(st.sampled_from([True] * 5 + [False])))
-    for act in draw(st.lists(st.sampled_from(sorted(_ACTS)), min_size=1, max_size=max_acts)):
+    for act in draw(st.lists(st.sampled_from(sorted(_ACTS.keys() - set(without))), min_size=1, max_size=max_acts)):
         hand.wait(draw(waits_ms))
         _ACTS[act](draw, hand)
     return hand.rows

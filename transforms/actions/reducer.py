@@ -39,12 +39,14 @@ def reduce_actions(events: pa.Table, options: ActionOptions | None = None) -> Re
         return Reduction(actions, owner)
 
     owner = np.zeros(len(device), np.int32)
-    tables, heads, parts = [], [], []
+    tables: list[pa.Table] = []
+    heads: list[np.ndarray] = []
+    parts: list[tuple[np.ndarray, np.ndarray, int]] = []
     for number in np.unique(device):
         rows = np.flatnonzero(device == number)
         its_ends, its_marks = np.flatnonzero(np.isin(rows, ends)), np.searchsorted(rows, marks)
         actions, head, mine = _reduce_device(events.take(pa.array(rows)), its_marks, its_ends, rules)
-        parts.append((rows, mine, sum(map(len, heads))))
+        parts.append((rows, mine, sum(len(head) for head in heads)))
         tables.append(actions)
         heads.append(rows[head])
     order = np.argsort(np.concatenate(heads), kind="stable")

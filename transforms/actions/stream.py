@@ -165,6 +165,11 @@ class Keys:
         return np.repeat(masks, np.diff(edges))
 
 
+def family_of(key: str) -> str | None:
+    """The modifier that a key is one of; None for other keys."""
+    return _MODIFIER_OF_KEY.get(key)
+
+
 def _bits(name: str) -> int:
     modifier = _MODIFIER_OF_KEY.get(name)
     bits = 1 << MODIFIERS.index(modifier) if modifier else ALTGR if name in _ALTGR_KEYS else 0

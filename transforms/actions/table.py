@@ -401,9 +401,8 @@ def _letters(keys: Keys, rows: np.ndarray) -> pa.StringArray:
     special = np.flatnonzero(typed_keys(keys)[name] | ~is_printable[letter])
     printed = np.where(is_printable[letter[special]], letter[special], none)
     by_name = name[special]
-    is_space, is_backspace = (keys.are(lambda key, word=word: key == word) for word in ("space", "backspace"))
-    printed[is_space[by_name] & (printed == none)] = space
-    printed[is_backspace[by_name]] = backspace
+    printed[keys.are(lambda key: key == "space")[by_name] & (printed == none)] = space
+    printed[keys.are(lambda key: key == "backspace")[by_name]] = backspace
     letter[special] = printed
     return pa.array([*keys.texts, "", " ", "\b"], pa.string()).take(pa.array(letter))
 
