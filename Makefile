@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 CACHE := .cache
 PRISM := $(CACHE)/bin/prism
 BEAM_VERSION := 2.77.0
+SYSTEM_PACKAGES := libxkbcommon-dev xkb-data libx11-data
+XKB_FILES := /usr/share/X11/xkb/rules/evdev /usr/share/X11/locale/en_US.UTF-8/Compose
 OUT ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint prism bench soak clean
+.PHONY: help run test lint prism bench evaluate soak clean system
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,8 +25,21 @@ $(VENV)/.run: setup.py constraints.txt | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[simulate]'
 	@touch $@
 
-$(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,simulate,dev]'
+# Keyboard layouts: the library xkbcommon is built from source, and XKB's layouts and compose sequences are data of the system.
+$(VENV)/.system: | $(VENV)/bin/pip
+	@echo '#include <xkbcommon/xkbcommon-compose.h>' | $(CC) -E - >/dev/null 2>&1 && ls $(XKB_FILES) >/dev/null 2>&1 \
+		|| $(MAKE) --no-print-directory system
+	@touch $@
+
+system: ## Install what the tests need of the system (as root, by apt-get)
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+		echo "Keyboard layouts need the system packages $(SYSTEM_PACKAGES) (names of Debian)."; \
+		echo "Install them, or run 'make system' as root on Debian or Ubuntu; then run make again."; exit 1; } >&2
+	apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(SYSTEM_PACKAGES)
+
+$(VENV)/.dev: setup.py constraints.txt $(VENV)/.system | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,import,simulate,dev]'
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run ## A real recording and a simulated cohort become a dataset in out/dataset
@@ -51,6 +66,9 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transfor
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
+
+evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
+	$(BIN)/python -m bench.evaluation
 
 soak: $(VENV)/.dev $(PRISM) ## Slow proofs: 200 kills
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200

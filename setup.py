@@ -33,6 +33,13 @@ setup(
     ],
     extras_require={
         "gcp": ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6"],
+        "import": [
+            "av>=14",  # frames of the videos beside recordings
+            "mcap>=1.2",  # the container of OWAMcap
+            "pillow>=11",  # their pictures
+            "pyyaml>=6",  # libinput's recordings
+            "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
+        ],
         "simulate": ["pillow>=11"],  # the simulator draws screens
         "dev": [
             "datasets>=5",

@@ -15,7 +15,12 @@ from taskreel.io.stores import Store
 
 
 def segments(header: SegmentHeader, events: pa.Table, *, minutes: float = 5.0) -> Iterator[tuple[SegmentName, bytes]]:
-    """The segments of a whole recording (events in order of seq), cut at multiples of `minutes` from its start."""
+    """The segments of a whole recording (events in order of seq), cut at multiples of `minutes` from its start.
+
+    A recording without events has none: a segment's name says from when to when, and that would be nothing.
+    """
+    if not events.num_rows:
+        return
     time_us = events.column("time_us").to_numpy()
     piece = (time_us - time_us[0]) // int(minutes * 60_000_000)
     cuts = [0, *np.flatnonzero(np.diff(piece)) + 1, len(time_us)]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake.exceptions import DeltaError
 
 from taskreel.io.schemas import STEP_SCHEMA
 from taskreel.io.stores import LocalStore, Store, open_store
@@ -67,9 +68,12 @@ class Dataset:
 
 
 def open(path: str, version: int | None = None) -> Dataset:  # noqa: A001
-    """The dataset in a folder or at a `gs://` place; raises `FileNotFoundError` if there is none."""
+    """The dataset in a folder or at a `gs://` place; raises `FileNotFoundError` if it or its version is not there."""
     store = open_store(path)
-    commit = commit_of(store, version)
+    try:
+        commit = commit_of(store, version)
+    except DeltaError as error:
+        raise FileNotFoundError(f"{path}: has no version {version}, or one that cannot be opened ({error})") from error
     if commit is None:
         raise FileNotFoundError(f"{path}: holds no dataset (no Delta table `episodes`)")
     return Dataset(store, commit)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 SPLITS = ("train", "validation", "test")
 
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
@@ -41,11 +41,14 @@ STEP_SCHEMA = pa.schema(
         pa.field("y", pa.float64()),
         pa.field("to_x", pa.float64()),
         pa.field("to_y", pa.float64()),
+        pa.field("path", PATH),
         pa.field("button", pa.string()),
+        pa.field("clicks", pa.int32()),
         pa.field("wheel_x_ticks", pa.float64()),
         pa.field("wheel_y_ticks", pa.float64()),
         pa.field("text", pa.string()),
         pa.field("keys", pa.string()),
+        pa.field("count", pa.int32()),
         pa.field("modifiers", pa.string()),
         # the state that it met
         pa.field("cursor_x", pa.float64()),
@@ -70,7 +73,9 @@ STEP_SCHEMA = pa.schema(
         pa.field("approach_image_row", pa.int32()),
         pa.field("approach_image_hash", pa.string()),
         pa.field("approach_image_time_us", pa.int64()),
+        pa.field("focus_changed", pa.bool_()),
         pa.field("screen_changed", pa.bool_()),
+        pa.field("screen_change_ppm", pa.int64()),
         # what has to be known to use it
         pa.field("flags", pa.list_(pa.string()), nullable=False),
         pa.field("redactions", pa.list_(REDACTION), nullable=False),

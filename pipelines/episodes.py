@@ -12,12 +12,14 @@ import apache_beam as beam
 
 from taskreel.io.times import iso_from_us
 from taskreel.pipelines.options import RunOptions, RunPlaces
+from taskreel.transforms.actions import REDUCER_VERSION
 from taskreel.transforms.assign import AssignShards
 from taskreel.transforms.build import ACCOUNT, DEAD, RESIDUE, BuildSpans, ReadOptions
 from taskreel.transforms.commit import ACCOUNT as COMMIT_ACCOUNT
 from taskreel.transforms.commit import DEAD as COMMIT_DEAD
 from taskreel.transforms.commit import ROWS, CommitDataset, CommitOptions
 from taskreel.transforms.discover import DiscoverSegments, Selection
+from taskreel.transforms.episodes import SEGMENTER_VERSION
 from taskreel.transforms.spans import SessionizeNames
 from taskreel.transforms.write import WriteOptions, WriteShards, encode_residue
 
@@ -52,6 +54,7 @@ def episodes_pipeline(pipeline: beam.Pipeline, places: RunPlaces, options: RunOp
         "input": asdict(selected),
         "options": options.as_dict(),
         "runner": launch.runner,
+        "versions": {"reducer": REDUCER_VERSION, "segmenter": SEGMENTER_VERSION},
     }
     commit = CommitOptions(places.output, launch.run_id, launch.base_version, metadata)
 

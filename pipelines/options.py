@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from taskreel.io.shards import RowGroupLimits
@@ -19,18 +20,14 @@ class RunOptions:
 
     session_gap_s: float = 600.0
     """A longer pause in activity ends a session."""
-    clock_correction_s: float = 0.0
+    clock_correction_s: float = 60.0
     """The largest correction of a device's clock; segments that near more are read together."""
     longest_span_h: float = 12.0
     """Longer spans are cut on a fixed UTC grid of this length, so that memory has a bound."""
-    idle_gap_s: float = 120.0
-    """Without markers, a pause between actions that ends an episode."""
-    max_episode_steps: int = 1000
-    """Episodes with more steps are cut."""
-    max_episode_minutes: float = 60.0
-    """Longer episodes are cut."""
-    min_episode_steps: int = 2
-    """Unmarked pieces with fewer steps are tagged as residue."""
+    actions: ActionOptions = field(default_factory=ActionOptions)
+    """The rules by which events become actions."""
+    episodes: EpisodeOptions = field(default_factory=EpisodeOptions)
+    """Where one task ends and the next begins."""
     target_shard_mb: float = 256.0
     """Shards a split = listed size of its segments / this, rounded up."""
     row_group_rows: int = 100
@@ -61,10 +58,7 @@ class RunOptions:
     @property
     def build(self) -> BuildOptions:
         """For `BuildSpans`."""
-        episodes = EpisodeOptions(
-            self.idle_gap_s, self.max_episode_steps, self.max_episode_minutes, self.min_episode_steps
-        )
-        return BuildOptions(self.session_gap_s, ActionOptions(), episodes)
+        return BuildOptions(self.session_gap_s, self.clock_correction_s, self.actions, self.episodes)
 
     @property
     def shards(self) -> ShardOptions:
@@ -81,6 +75,32 @@ class RunOptions:
         values = asdict(self)
         del values["prefetch"]
         return values
+
+
+def with_rules(rules: Iterable[str], actions: ActionOptions, episodes: EpisodeOptions) -> dict[str, Any]:
+    """The fields `actions` and `episodes` of `RunOptions`, some thresholds changed: "drag_px=12".
+
+    Raises `ValueError` that names the rule, and all names if there is none of that name.
+    """
+    changed: dict[str, dict[str, Any]] = {"actions": {}, "episodes": {}}
+    groups = {"actions": actions, "episodes": episodes}
+    for rule in rules:
+        name, _, value = rule.partition("=")
+        group = next((group for group, options in groups.items() if name in vars(options)), None)
+        if group is None:
+            names = ", ".join(name for options in groups.values() for name in vars(options))
+            raise ValueError(f"--rule {rule}: NAME=VALUE is expected, with a name of {names}")
+        changed[group][name] = _parsed(rule, value, type(vars(groups[group])[name]))
+    return {group: replace(options, **changed[group]) for group, options in groups.items()}
+
+
+def _parsed(rule: str, value: str, kind: type) -> Any:
+    words = {"yes": True, "true": True, "no": False, "false": False}
+    try:
+        return words[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        expected = "yes or no" if kind is bool else f"a number ({kind.__name__})"
+        raise ValueError(f"--rule {rule}: {expected} is expected") from None
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy.",
 )
-importers = typer.Typer(help="Turn recordings that others made into segments.", no_args_is_help=True)
-app.add_typer(importers, name="import")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a page for a person.")]
 
@@ -42,6 +40,7 @@ def simulate(
     segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=1)] = 5.0,
     screens: Annotated[str, typer.Option(help="draw: every screen as it was; reuse: a few, fast.")] = "draw",
     devices: Annotated[int, typer.Option(help="Devices of each person, e.g. 2.", min=1)] = 1,
+    clock_offset_s: Annotated[float, typer.Option(help="How far the clocks of all but the first are ahead.")] = 0.0,
     markers: Annotated[bool, typer.Option(help="Whether people mark their tasks.")] = True,
     json_: JsonOption = False,
 ) -> None:
@@ -64,6 +63,7 @@ def simulate(
             segment_minutes=segment_minutes,
             screens=_one_of(screens, "--screens", "draw", "reuse"),  # type: ignore[arg-type]
             devices=devices,
+            clock_offset_s=clock_offset_s,
             markers=markers,
         )
     except ValueError as error:
@@ -80,50 +80,69 @@ def simulate(
     print(f"\nnext: taskreel run --input {out} --output {out.rstrip('/')}-dataset")
 
 
-@importers.command("ducktrack", epilog="Example: taskreel import ducktrack examples/ducktrack --out out/people --grant")
-def import_ducktrack(
-    src: Annotated[Path, typer.Argument(help="Folder with events.jsonl and metadata.json.")],
+@app.command(
+    "import",
+    epilog="Example: taskreel import owamcap recording.mcap --out out/people --layout de --grant",
+    short_help="Turn recordings that others made into segments.",
+)
+def import_(
+    format_: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="ducktrack (AgentNet, too), owamcap, evemu, or libinput (made with `libinput record`).",
+        ),
+    ],
+    src: Annotated[list[Path], typer.Argument(help="Folder or files of one session. They become one recording.")],
     out: Annotated[str, typer.Option(help="Folder or gs:// place for the segments.")],
     consent: Annotated[str, typer.Option(help="Id of the consent record under which it may be used.")] = "imported",
     participant: Annotated[str, typer.Option(help="Pseudonym of the person, lower-case letters and digits.")] = "guest",
     region: Annotated[str, typer.Option(help="Where it was recorded, for the consent policy, e.g. us.")] = "us",
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Keyboard layout, where keys are bare codes, e.g. de; without it, us and flagged."),
+    ] = None,
     segment_minutes: Annotated[float, typer.Option(help="Length of a segment, e.g. 5.", min=0.1)] = 5.0,
     grant: Annotated[bool, typer.Option(help="Also write a consent record: you vouch that the person agreed.")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Import a DuckTrack recording (events.jsonl and metadata.json)."""
-    from taskreel.capture.importers.ducktrack import ForeignRecordingError, import_ducktrack
+    """Turn a recording that others made into segments.
+
+    Lines that cannot be read are counted and listed, and do not stop the rest: the exit code is 0.
+    """
+    from taskreel.capture.importers.foreign import ForeignRecordingError, ImportOptions
+    from taskreel.capture.importers.formats import FORMATS, MissingLibraryError, import_recording
+    from taskreel.capture.importers.report import bad_line_report, facts, page
     from taskreel.capture.segmenter import publish, segments
     from taskreel.io.consent import ConsentRecord
     from taskreel.io.names import SegmentNameError
+    from taskreel.io.stores import StoreError
 
     try:
-        imported = import_ducktrack(src, consent_id=consent, participant=participant, region=region)
-        names = publish(_store(out), segments(imported.header, imported.events, minutes=segment_minutes))
-    except (ForeignRecordingError, SegmentNameError) as error:
+        options = ImportOptions(consent, participant, region, layout)
+        imported = import_recording(_one_of(format_, "FORMAT", *FORMATS), src, options)
+        store = _store(out)
+        names = publish(store, segments(imported.header, imported.events, minutes=segment_minutes))
+        if grant and names:
+            notice = f"vouched for at the import of {src[0].name}"
+            record = ConsentRecord(consent, participant, regions=(region,), notice=notice)
+            store.create(record.path, record.to_json())
+    except (ForeignRecordingError, MissingLibraryError, SegmentNameError, StoreError, ValueError) as error:
         fail(str(error))
-    if grant:
-        record = ConsentRecord(
-            consent, participant, regions=(region,), notice=f"vouched for at the import of {src.name}"
-        )
-        _store(out).create(record.path, record.to_json())
-    result = {
-        "segments": len(names),
-        "events": imported.events.num_rows,
-        "recording": imported.header.recording,
-        "coordinate_space": imported.header.coordinate_space,
-        "clock": "start_time of the metadata taken as UTC, then monotonic seconds",
-        "keymap": "keys are named by what they produced",
-        "bad_lines": imported.bad_lines,
-    }
-    if json_:
-        print(json.dumps(result, sort_keys=True))
-        return
-    for name, value in result.items():
-        if name != "bad_lines":
-            print(f"{name:16} {value}")
-    for number, reason in imported.bad_lines:
-        print(f"line {number} of {src / 'events.jsonl'} is no event: {reason}", file=sys.stderr)
+    except OSError as error:
+        fail(f"{out}: cannot be written ({error.strerror})")
+    print(json.dumps(facts(imported, len(names)), sort_keys=True) if json_ else page(imported, len(names)))
+    for line in bad_line_report(imported):
+        print(line, file=sys.stderr)
+    if not json_:
+        print(f"\nnext: {_after_import(out, consent, bool(names), grant)}")
+
+
+def _after_import(out: str, consent: str, published: bool, granted: bool) -> str:
+    if not published:
+        return "nothing was published; a recording without events has no segments"
+    remark = "" if granted else f"   # uses it only with a consent record {consent} in {out}; --grant writes one"
+    return f"taskreel run --input {out} --output {out.rstrip('/')}-dataset{remark}"
 
 
 @app.command(
@@ -144,12 +163,17 @@ def run(
     until: Annotated[str | None, typer.Option(help="Segments that begin before then, ISO 8601.")] = None,
     participants: Annotated[str, typer.Option(help="Only these pseudonyms, e.g. p1,p2.")] = "",
     session_gap_s: Annotated[float, typer.Option(help="A longer pause in activity ends a session.")] = 600.0,
-    clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 0.0,
+    clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 60.0,
     longest_span_h: Annotated[float, typer.Option(help="Longer spans are cut on a UTC grid of this length.")] = 12.0,
-    idle_gap_s: Annotated[float, typer.Option(help="Without markers, a pause that ends an episode.")] = 120.0,
-    max_episode_steps: Annotated[int, typer.Option(help="Episodes with more steps are cut.")] = 1000,
+    max_episode_steps: Annotated[int, typer.Option(help="Episodes with more steps are cut.")] = 2000,
     max_episode_minutes: Annotated[float, typer.Option(help="Longer episodes are cut.")] = 60.0,
     min_episode_steps: Annotated[int, typer.Option(help="Unmarked pieces with fewer steps are residue.")] = 2,
+    keep_moves: Annotated[bool, typer.Option("--keep-moves", help="Every rest of the pointer is a moveTo.")] = False,
+    resolve_edits: Annotated[bool, typer.Option("--resolve-edits", help="Apply backspaces to texts.")] = False,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Change a rule's threshold, e.g. drag_px=12; see docs/actions.md, docs/episodes.md."),
+    ] = None,
     target_shard_mb: Annotated[float, typer.Option(help="Shards a split = listed size / this, rounded up.")] = 256.0,
     row_group_rows: Annotated[int, typer.Option(help="Most rows of a row group.")] = 100,
     row_group_mb: Annotated[float, typer.Option(help="Most distinct pictures of a row group, in MB.")] = 32.0,
@@ -158,7 +182,9 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
-    from taskreel.pipelines.options import RunOptions, RunPlaces
+    from taskreel.pipelines.options import RunOptions, RunPlaces, with_rules
+    from taskreel.transforms.actions import ActionOptions
+    from taskreel.transforms.episodes import EpisodeOptions
 
     try:
         places = RunPlaces(
@@ -173,10 +199,13 @@ def run(
             session_gap_s=session_gap_s,
             clock_correction_s=clock_correction_s,
             longest_span_h=longest_span_h,
-            idle_gap_s=idle_gap_s,
-            max_episode_steps=max_episode_steps,
-            max_episode_minutes=max_episode_minutes,
-            min_episode_steps=min_episode_steps,
+            **with_rules(
+                rule or (),
+                ActionOptions(keep_moves=keep_moves, resolve_edits=resolve_edits),
+                EpisodeOptions(
+                    max_steps=max_episode_steps, max_minutes=max_episode_minutes, min_steps=min_episode_steps
+                ),
+            ),
             target_shard_mb=target_shard_mb,
             row_group_rows=row_group_rows,
             row_group_mb=row_group_mb,
@@ -276,6 +305,85 @@ def verify(
             f"{path}: version {dataset.version}, {len(dataset.shards())} shards, {'FAULTS' if found else 'no faults'}"
         )
     raise typer.Exit(FAULTS if found else GOOD)
+
+
+@app.command(
+    epilog="Examples: taskreel evaluate --truth out/people --dataset out/people-dataset; "
+    "taskreel evaluate --concat out/one out/two out/three"
+)
+def evaluate(
+    folders: Annotated[
+        list[str] | None, typer.Argument(help="With --concat: folders of separately recorded segments.")
+    ] = None,
+    truth: Annotated[str | None, typer.Option(help="Where `simulate` wrote truth/, or that folder itself.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="The dataset that was made of the same input.")] = None,
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    concat: Annotated[bool, typer.Option("--concat", help="Join recordings at random and score the cuts.")] = False,
+    repeats: Annotated[int, typer.Option(help="With --concat: how often they are joined, e.g. 10.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="With --concat: the same seed, the same joins.", min=0)] = 0,
+    as_of: Annotated[str | None, typer.Option(help="With --concat: decide consent as of then, ISO 8601. [now]")] = None,
+    min_f1: Annotated[float | None, typer.Option(help="Exit 1 if F1 within 2 s is less, e.g. 0.9.")] = None,
+    min_f1_30s: Annotated[float | None, typer.Option(help="Exit 1 if F1 within 30 s is less.")] = None,
+    min_actions: Annotated[
+        float | None, typer.Option(help="Exit 1 if fewer truth actions, or steps, are exact, e.g. 0.995.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score a dataset against the truth of its input, or the cuts of joined recordings, beside baselines."""
+    from taskreel.io.stores import StoreError
+    from taskreel.pipelines.evaluation import EvaluationError, shortfalls
+
+    _check_evaluation(folders, truth, dataset, concat, min_actions)
+    try:
+        if concat:
+            values = _evaluate_joined(folders or [], repeats, seed, as_of)
+        else:
+            values = _evaluate_dataset(str(truth), str(dataset), version)
+    except (EvaluationError, FileNotFoundError, NotADirectoryError, StoreError) as error:
+        fail(str(error))
+    if json_:
+        print(json.dumps(values, sort_keys=True))
+    else:
+        from rich.console import Console
+
+        from taskreel.pipelines.evaluation_page import render
+
+        Console().print(render(values), highlight=False)
+    below = shortfalls(values, min_f1=min_f1, min_f1_30s=min_f1_30s, min_actions=min_actions)
+    for line in below:
+        print(f"taskreel: {line}", file=sys.stderr)
+    raise typer.Exit(FAULTS if below else GOOD)
+
+
+def _check_evaluation(
+    folders: list[str] | None, truth: str | None, dataset: str | None, concat: bool, min_actions: float | None
+) -> None:
+    if concat and (truth or dataset or min_actions is not None):
+        fail("--concat scores cuts of joined recordings; it takes no --truth, --dataset or --min-actions")
+    if concat and not folders:
+        fail("--concat needs folders of segments, such as: taskreel evaluate --concat out/one out/two")
+    if not concat and folders:
+        fail(f"{folders[0]}: folders are for --concat; a dataset is given by --dataset")
+    if not concat and not (truth and dataset):
+        fail("--truth and --dataset are needed, or --concat and folders")
+
+
+def _evaluate_dataset(truth: str, dataset: str, version: int | None) -> dict[str, Any]:
+    from taskreel.pipelines.evaluation import evaluate
+    from taskreel.transforms.evaluation.cuts import CutOptions
+
+    return evaluate(truth, dataset, version, CutOptions())
+
+
+def _evaluate_joined(folders: list[str], repeats: int, seed: int, as_of: str | None) -> dict[str, Any]:
+    from taskreel.pipelines.evaluation import ConcatOptions, evaluate_joined
+    from taskreel.transforms.evaluation.cuts import CutOptions
+
+    try:
+        as_of_us = _time("--as-of", as_of) if as_of else time.time_ns() // 1000
+    except ValueError as error:
+        fail(str(error))
+    return evaluate_joined(folders, ConcatOptions(repeats, seed, as_of_us), CutOptions())
 
 
 def fail(message: str, code: int = BAD_USE) -> NoReturn:

@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taskreel.io.events import Flag, Kind
+from taskreel.io.events import Kind
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import Segment, SegmentHeader
 from taskreel.io.stores import open_store
 from taskreel.transforms.accounts import Account
-from taskreel.transforms.actions import REDUCER_VERSION, ActionOptions, Drop, reduce_actions
+from taskreel.transforms.actions import REDUCER_VERSION, ActionFlag, ActionOptions, Drop, reduce_actions
 from taskreel.transforms.admit import Admission, Consents
 from taskreel.transforms.dead import Dead
 from taskreel.transforms.episodes import Episode, EpisodeOptions, Task, cut_episodes
@@ -32,16 +32,21 @@ from taskreel.transforms.prefetch import prefetched
 from taskreel.transforms.progress import Progress
 from taskreel.transforms.sessions import OUTSIDE, assign_sessions
 from taskreel.transforms.spans import Span, spans
-from taskreel.transforms.steps import DRAFT_SCHEMA, STEP_FLAGS, Draft, Picture, Source, find_pictures, observe
+from taskreel.transforms.steps import DRAFT_SCHEMA, Draft, Picture, Source, find_pictures, observe
 
 _ID_BYTES = 10
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a span becomes episodes. `session_gap_s`: a longer pause in activity ends a session."""
+    """How a span becomes episodes.
+
+    `session_gap_s`: a longer pause in activity ends a session. `clock_correction_s`: by how much the times of a device
+    may be corrected by its clock anchors; what needs more is left as it is and flagged.
+    """
 
     session_gap_s: float = 600.0
+    clock_correction_s: float = 60.0
     actions: ActionOptions = field(default_factory=ActionOptions)
     episodes: EpisodeOptions = field(default_factory=EpisodeOptions)
 
@@ -59,7 +64,7 @@ def build_span(segments: list[Segment], options: BuildOptions) -> Built:
 
     Every segment of the span is listed with each of its episodes; a span without actions gives one residue.
     """
-    merged = merge_segments(segments)
+    merged = merge_segments(segments, most_us=int(options.clock_correction_s * 1_000_000))
     span = Span(segments[0].header.participant, tuple(segment.name for segment in merged.segments))
     pictures = find_pictures(merged)
     counts: Counter[str] = Counter({Drop.DUPLICATE.name.lower(): merged.duplicates})
@@ -106,7 +111,7 @@ def _build_session(
     actions = reduction.actions
     if not actions.num_rows:
         return []
-    steps = _draft_steps(events, actions, merged, pictures, reduction.owner)
+    steps = _draft_steps(events, actions, merged, pictures, options.actions)
     tasks = _tasks(events)
     session_id = _id(span.participant, "session", *_first_event(events, merged))
     return [
@@ -123,17 +128,15 @@ class _Steps:
 
 
 def _draft_steps(
-    events: pa.Table, actions: pa.Table, merged: Merged, pictures: dict[str, Picture], owner: np.ndarray
+    events: pa.Table, actions: pa.Table, merged: Merged, pictures: dict[str, Picture], rules: ActionOptions
 ) -> _Steps:
-    seen = observe(events, actions)
+    seen = observe(events, actions, same_screen_ppm=rules.same_screen_ppm)
     places = list(pictures.values())
     number = {picture.hash: index for index, picture in enumerate(places)}
     picture, has_screen = _picture_numbers(events, seen.row, number)
     approach, _ = _picture_numbers(events, seen.approach_row, number)
     start_us = actions.column("start_us").to_numpy()
     time_us = events.column("time_us").to_numpy()
-    flags = _flags(events, actions, owner) | _bit("no_picture", ~has_screen)
-    flags |= _bit("picture_missing", has_screen & (picture < 0))
     extra = {
         "duration_us": actions.column("end_us").to_numpy() - start_us,
         "seqs": (actions.column("last_seq").to_numpy() - actions.column("first_seq").to_numpy()).astype(np.int32),
@@ -142,11 +145,23 @@ def _draft_steps(
         "image_age_us": pa.array(start_us - time_us[seen.row], mask=picture < 0),
         "approach_picture": pa.array(approach, pa.int32(), mask=approach < 0),
         "approach_image_age_us": pa.array(start_us - time_us[seen.approach_row], mask=approach < 0),
+        "focus_changed": pa.array(seen.focus_changed, mask=~has_screen),
         "screen_changed": pa.array(seen.changed, mask=~has_screen),
-        "flags": flags,
+        "screen_change_ppm": pa.array(seen.change_ppm, mask=~has_screen | (seen.change_ppm < 0)),
+        "flags": actions.column("flags").to_numpy()
+        | _bit(ActionFlag.NO_PICTURE, ~has_screen)
+        | _bit(ActionFlag.PICTURE_MISSING, has_screen & (picture < 0))
+        | _bit(ActionFlag.CLOCK_UNALIGNED, _is_unaligned(events, actions, merged)),
     }
-    columns = [extra[f.name] if f.name in extra else actions.column(f.name) for f in DRAFT_SCHEMA]
+    columns = [extra[f.name] if f.name in extra else actions.column(f.name).cast(f.type) for f in DRAFT_SCHEMA]
     return _Steps(pa.table(columns, schema=DRAFT_SCHEMA), _sources(merged), places)
+
+
+def _is_unaligned(events: pa.Table, actions: pa.Table, merged: Merged) -> np.ndarray:
+    """Whether the clock of an action's device cannot be aligned with that of another one in the session."""
+    used = np.unique(events.column("device").to_numpy())
+    device = actions.column("device").to_numpy()
+    return merged.is_unaligned[device] if len(used) > 1 else np.zeros(len(device), bool)
 
 
 def _picture_numbers(events: pa.Table, rows: np.ndarray, number: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -155,17 +170,8 @@ def _picture_numbers(events: pa.Table, rows: np.ndarray, number: dict[str, int])
     return np.array([number.get(value, -1) for value in hashes], np.int32), rows >= 0
 
 
-def _flags(events: pa.Table, actions: pa.Table, owner: np.ndarray) -> np.ndarray:
-    bits = _bit("unpaired", actions.column("unpaired").to_numpy())
-    event_flags = events.column("flags").to_numpy()
-    for flag, name in ((Flag.ESTIMATED, "estimated_position"), (Flag.SYNTHETIC, "synthetic")):
-        marked = owner[(event_flags & flag != 0) & (owner >= 0)]
-        bits |= _bit(name, np.bincount(marked, minlength=actions.num_rows) > 0)
-    return bits
-
-
-def _bit(name: str, where: np.ndarray) -> np.ndarray:
-    return where.astype(np.int32) << STEP_FLAGS.index(name)
+def _bit(flag: ActionFlag, where: np.ndarray) -> np.ndarray:
+    return np.where(where, np.int32(flag), np.int32(0))
 
 
 def _sources(merged: Merged) -> list[Source]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from taskreel.io.events import EVENT_SCHEMA
 from taskreel.io.segments import READ_SCHEMA, Segment
+from taskreel.transforms.clocks import Clock
 
 MERGED_SCHEMA = pa.schema(
     [*READ_SCHEMA, pa.field("device", pa.int32()), pa.field("recording", pa.int32()), pa.field("segment", pa.int32())]
@@ -31,20 +32,37 @@ class Merged:
     """Of these, events that were not the same; the one with the smaller content was kept."""
     gaps: int
     """Places where a recording's seq is not gapless inside the span."""
+    is_unaligned: np.ndarray
+    """Per device, whether its clock cannot be aligned with others."""
 
 
-def merge_segments(segments: list[Segment]) -> Merged:
-    """Merge at least one segment of one participant; the order of `segments` does not matter."""
+def merge_segments(segments: list[Segment], *, most_us: int = 0) -> Merged:
+    """Merge at least one segment of one participant; the order of `segments` does not matter.
+
+    Times are corrected by the clock anchors of each recording, by `most_us` at most (`clocks`).
+    """
     segments = sorted(segments, key=lambda segment: segment.name.file)
     devices = sorted({segment.header.device for segment in segments})
     recordings = sorted({(s.header.device, s.header.recording) for s in segments})
+    clocks = _clocks(segments, most_us)
     events = pa.concat_tables(
-        _with_sources(segment, index, devices, recordings) for index, segment in enumerate(segments)
+        _with_sources(segment, index, devices, recordings, clocks) for index, segment in enumerate(segments)
     )
     events, duplicates, conflicts = _each_once(events)
     order, gaps = _in_order(events)
     events = events.combine_chunks().take(pa.array(order))
-    return Merged(events, segments, devices, [name for _, name in recordings], duplicates, conflicts, gaps)
+    lost = {device for (device, _), clock in clocks.items() if not clock.is_aligned}
+    is_unaligned = np.array([device in lost for device in devices], bool)
+    names = [name for _, name in recordings]
+    return Merged(events, segments, devices, names, duplicates, conflicts, gaps, is_unaligned)
+
+
+def _clocks(segments: list[Segment], most_us: int) -> dict[tuple[str, str], Clock]:
+    """The clock of each (device, recording), by the anchors of all its segments."""
+    anchors: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for segment in sorted(segments, key=lambda segment: segment.header.first_seq):
+        anchors.setdefault((segment.header.device, segment.header.recording), []).extend(segment.header.clock_anchors)
+    return {key: Clock.of(pairs, most_us=most_us) for key, pairs in anchors.items()}
 
 
 def _in_order(events: pa.Table) -> tuple[np.ndarray, int]:
@@ -65,15 +83,26 @@ def _by_recording_and_seq(recording: np.ndarray, seq: np.ndarray) -> np.ndarray:
     return np.lexsort((seq, recording))
 
 
-def _with_sources(segment: Segment, index: int, devices: list[str], recordings: list[tuple[str, str]]) -> pa.Table:
+def _with_sources(
+    segment: Segment,
+    index: int,
+    devices: list[str],
+    recordings: list[tuple[str, str]],
+    clocks: dict[tuple[str, str], Clock],
+) -> pa.Table:
     header, rows = segment.header, segment.events.num_rows
+    clock = clocks[header.device, header.recording]
+    events = segment.events
+    if clock.is_off:
+        at = events.schema.get_field_index("time_us")
+        events = events.set_column(at, events.schema.field(at), pa.array(clock.utc_us(events.column(at).to_numpy())))
     sources = (
         devices.index(header.device),
         recordings.index((header.device, header.recording)),
         index,
     )
     arrays = [pa.array(np.full(rows, value, np.int32)) for value in sources]
-    return pa.table([*segment.events.columns, *arrays], schema=MERGED_SCHEMA)
+    return pa.table([*events.columns, *arrays], schema=MERGED_SCHEMA)
 
 
 def _each_once(events: pa.Table) -> tuple[pa.Table, int, int]:

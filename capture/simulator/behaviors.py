@@ -13,6 +13,7 @@ _MOVING_KEYS = ("up", "down", "left", "right", "home", "end", "delete")
 _HELD_KEYS = ("up", "down", "left", "right", "delete", "backspace", "pagedown")
 _HOTKEYS = {"ctrl+s": "Saved", "ctrl+c": "", "ctrl+v": "Pasted", "ctrl+z": "Undone", "ctrl+shift+v": "Pasted plain"}
 _WAIT_SHARE = 0.3
+_SENT_SHARE = 0.15
 _LONGEST_WAIT_US = 11_000_000
 
 
@@ -120,6 +121,10 @@ class Behaviors(Keyboard):
             self.enter("enter")
         if terminal:
             self._maybe_wait()
+        elif self.application.name == "Mail" and self.dice.chance(_SENT_SHARE):
+            self.beat()
+            self.hotkey(self.application.completion)
+            self.desk.show(windows.done(self.desk.window, "Sent"))
 
     def fill_cells(self) -> None:
         """Click on a cell and fill in one to three values."""
@@ -127,7 +132,9 @@ class Behaviors(Keyboard):
         x, y = self.point_in(self.layout.cell(self.dice.whole(0, columns - 1), self.dice.whole(0, rows - 1)))
         self.click(x, y)
         self._put_caret(x, y)
-        for _ in range(self.dice.whole(1, 3)):
+        for number in range(self.dice.whole(1, 3)):
+            if number:
+                self.now_us += self.dice.us(0.5, 2)
             self.write_keys(texts.cell_value(self.dice))
             self.enter("tab" if self.dice.chance(0.3) else "enter")
 

@@ -57,7 +57,7 @@ class SimulationOptions:
     clock_offset_s: float = 0
     task_minutes: float = 12
     window_s: float = 17
-    think_s: float = 1.2
+    think_s: float = 1.8
     pause_s: float = 40
     longest_pause_s: float = 480
     pause_every_s: float = 240

@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from taskreel.capture.frames import difference_hash
 from taskreel.capture.simulator.documents import Application
 from taskreel.capture.simulator.layout import CELL_PX, LINE_PX, Box, Layout
 from taskreel.capture.simulator.windows import EARLIER_LINES, Window
@@ -206,13 +207,6 @@ class Painter:
         if window.point and window.caret:
             x, y = window.point
             pen.rectangle((x - 1, y - 9, x + 1, y + 9), fill=_PEN["caret"])
-
-
-def difference_hash(image: Image.Image) -> int:
-    """The 64-bit difference hash (Krawetz, 2013) as a signed integer: is each of 9 x 8 areas lighter than the next?"""
-    small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    bits = np.packbits(small[:, 1:] < small[:, :-1])
-    return int.from_bytes(bits.tobytes(), "big", signed=True)
 
 
 def _filler(number: int, window: Window) -> str:

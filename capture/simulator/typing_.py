@@ -138,7 +138,7 @@ def spelled(text: str) -> str:
     """The keys for a text, as symbols: some characters take two.
 
     >>> spelled("café")
-    'caf\x05é'
+    'caf\\x05é'
 
     Raises `KeyError` for a character that the keyboard does not have.
     """

@@ -20,8 +20,11 @@ _RESERVE_US = 45_000_000
 """No longer takes what is begun last: an act, what completes the task, its mark, the recorder's keys."""
 _SHORTEST_TASK_US = 10_000_000
 _SESSION_AFTER_BREAK_US = 120_000_000
+_COMPLETED_IN_MAIN_SHARE = 0.7
+_CLOSED_SHARE = 0.2
+"""Of documents that were looked at once are closed when they are left."""
 _FIREFOX, _MAIL, _CHAT = range(3)
-_STAY_SHARE, _STAY_LESS_S = 0.85, 2.0
+_STAY_SHARE, _STAY_LESS_S = 0.8, 2.0
 """Stays are drawn shorter than they come out: an act is done to its end, pauses and interruptions lengthen some."""
 
 
@@ -65,7 +68,7 @@ class Worker(Behaviors):
         self._pauses = skewed(options.pause_s, 2, options.longest_pause_s)
         self._interruptions = _about(options.interruption_s)
         self._strays = _about(options.stray_s)
-        self._until_us = options.stop_us - _RESERVE_US
+        self._last_us = options.stop_us - _RESERVE_US
         self._task: Task | None = None
         self._working: tuple[Document, ...] = ()
         self._weights: tuple[float, ...] = ()
@@ -76,7 +79,7 @@ class Worker(Behaviors):
         episodes: list[Episode] = []
         self.now_us += self.dice.us(1, 3)
         self._plan()
-        while not episodes or self._until_us - self.now_us > _SHORTEST_TASK_US:
+        while not episodes or self._last_us - self.now_us > _SHORTEST_TASK_US:
             self.desk = self.dice.choose(desks)
             episodes.append(self._do(self._tasks.next(), len(episodes)))
             self._between()
@@ -91,13 +94,14 @@ class Worker(Behaviors):
     def _do(self, task: Task, number: int) -> Episode:
         options, dice = self.options, self.dice
         start_us, self.episode, self._task = self.now_us, number, task
-        self.until_us = min(start_us + self._lengths.us(dice), self._until_us)
+        self.until_us = min(start_us + self._lengths.us(dice), self._last_us)
         outcome = "failure" if dice.chance(options.failure_share) else "success"
         self._mark(Kind.MARK_START, task.description, None)
         self._come_back()
         self._work_on(task.documents, task.weights, self.until_us, interruptible=True)
-        completes = dice.chance(options.completion_share)
-        if completes:
+        if dice.chance(options.completion_share):
+            if dice.chance(_COMPLETED_IN_MAIN_SHARE):
+                self._open(task.documents[0])
             self._complete(outcome)
         self._leave()
         self._mark(Kind.MARK_END, task.description, outcome)
@@ -156,7 +160,7 @@ class Worker(Behaviors):
     def _pause(self) -> None:
         """A pause within a task: as one between tasks."""
         length_us = self._pauses.us(self.dice)
-        if self.now_us + length_us < self._until_us:
+        if self.now_us + length_us < self._last_us:
             self._leave()
             self.now_us += length_us
             self._come_back()
@@ -170,7 +174,7 @@ class Worker(Behaviors):
         else:
             self.now_us += self._pauses.us(dice)
         until_us = self.now_us + self._strays.us(dice)
-        if dice.chance(options.stray_share) and until_us + _SHORTEST_TASK_US < self._until_us:
+        if dice.chance(options.stray_share) and until_us + _SHORTEST_TASK_US < self._last_us:
             self._come_back()
             pages = dice.sample(STRAYS, 2)
             strays = tuple(self.person.applications[_FIREFOX].document(_FIREFOX, page) for page in pages)
@@ -220,7 +224,7 @@ class Worker(Behaviors):
     def _interruption(self) -> None:
         """Somebody asks something; then back to what was done."""
         dice, task = self.dice, self._task
-        until_us = min(self.now_us + self._interruptions.us(dice), self._until_us)
+        until_us = min(self.now_us + self._interruptions.us(dice), self._last_us)
         back = self.desk.window.document
         in_use = {document.application for document in self._working}
         asked: list[Document] = []
@@ -251,7 +255,10 @@ class Worker(Behaviors):
         if document == here:
             return
         share = self.dice.unit()
-        if share < 0.45:
+        if here not in self._working and share < _CLOSED_SHARE:
+            self.beat()
+            self.hotkey("ctrl+w")
+        elif share < 0.45:
             self.beat()
             self.hotkey("ctrl+tab" if document.application == here.application else "alt+tab")
         elif share < 0.95 or document.application == here.application:

@@ -8,7 +8,7 @@ import itertools
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
+from reducer_oracle import reduce_by_hand
 
 from taskreel.capture.simulator import SimulationOptions, SimulationSummary, simulate
 from taskreel.capture.simulator.dice import Dice, generators, skewed
@@ -203,39 +204,45 @@ NOT_COMPARED = {"participant", "recording", "device", "episode", "picture_hash"}
 
 
 def by_reducer(segments: list[Segment]) -> list[Row]:
-    """The actions in one recording as rows of the truth, by the reducer."""
-    rows = reduce_actions(merge_segments(segments).events).actions.to_pylist()
-    for row in rows:
-        row["flags"] = [flag.name.lower() for flag in ActionFlag if row["flags"] & flag and flag.name]
-    return sorted(rows, key=lambda row: row["first_seq"])
+    """The actions in one recording, by the reducer."""
+    return reduce_actions(merge_segments(segments).events).actions.to_pylist()
 
 
-def compared(store: LocalStore, without: set[str]) -> Iterator[tuple[list[Row], list[Row]]]:
-    """The truth of each recording, and what the reducer finds, without some columns."""
+def by_hand(segments: list[Segment]) -> list[Row]:
+    """The actions in one recording, by the second reducer."""
+    return reduce_by_hand(merge_segments(segments).events.to_pylist())[0]
+
+
+def compared(store: LocalStore, reduce: Callable[[list[Segment]], list[Row]]) -> Iterator[tuple[list[Row], list[Row]]]:
+    """The truth of each recording, and what a reducer finds."""
     actions = truth(store, "actions")
-    names = [name for name in actions[0] if name not in NOT_COMPARED | without]
+    names = [name for name in actions[0] if name not in NOT_COMPARED]
     for recording, segments in recordings(store).items():
         expected = [row for row in actions if row["recording"] == recording]
-        expected.sort(key=lambda row: row["first_seq"])
-        yield [{n: row[n] for n in names} for row in expected], [{n: r[n] for n in names} for r in by_reducer(segments)]
+        found = [row | {"flags": names_of(row["flags"])} for row in reduce(segments)]
+        yield tuple(
+            [{name: row[name] for name in names} for row in sorted(rows, key=lambda row: row["first_seq"])]
+            for rows in (expected, found)
+        )
+
+
+def names_of(flags: int) -> list[str]:
+    return [flag.name.lower() for flag in ActionFlag if flags & flag and flag.name]
 
 
 def test_the_truth_is_what_the_reducer_finds(written: tuple[LocalStore, SimulationSummary]) -> None:
     assert written[1].actions == len(truth(written[0], "actions"))
-    for expected, found in compared(written[0], {"keys"}):
+    for expected, found in compared(written[0], by_reducer):
         assert found == expected
 
 
-@pytest.mark.xfail(reason="the reducer's numbers for chords overflow 8 bits: ctrl+shift+v", strict=True)
-def test_the_keys_are_what_the_reducer_finds(written: tuple[LocalStore, SimulationSummary]) -> None:
-    for expected, found in compared(written[0], set()):
-        assert [row["keys"] for row in found] == [row["keys"] for row in expected]
-
-
-def test_keys_but_for_long_chords_are_what_the_reducer_finds(written: tuple[LocalStore, SimulationSummary]) -> None:
-    for expected, found in compared(written[0], set()):
-        pairs = zip(expected, found, strict=True)
-        assert all(a["keys"] == b["keys"] for a, b in pairs if a["keys"] != "ctrl+shift+v")
+def test_the_truth_is_what_a_reading_of_the_page_gives(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    simulate(
+        store, SimulationOptions(participants=2, minutes=8, seed=3, task_minutes=2, screens="reuse", rare_share=0.3)
+    )
+    for expected, found in compared(store, by_hand):
+        assert found == expected
 
 
 def test_the_truth_tells_the_picture_before_each_action(written: tuple[LocalStore, SimulationSummary]) -> None:
@@ -487,7 +494,7 @@ def test_tasks_take_12_minutes_with_a_wide_spread(cohort: LocalStore) -> None:
     minutes = [(t["end_us"] - t["start_us"]) / 60e6 for mine in tasks_of(cohort).values() for t in mine]
     assert np.mean(minutes) == pytest.approx(12, abs=1.5)
     assert np.quantile(minutes, 0.1) < 6
-    assert np.quantile(minutes, 0.9) > 20
+    assert np.quantile(minutes, 0.9) > 17
     assert max(minutes) < 48
 
 
@@ -510,7 +517,7 @@ def test_pauses_within_tasks_are_as_long_as_between(cohort: LocalStore, streams:
 def test_neither_an_idle_gap_nor_a_change_of_window_tells_tasks_apart(
     cohort: LocalStore, streams: dict[str, dict[str, Any]]
 ) -> None:
-    """Both baselines reach at most 0.6, the idle gap whatever its length."""
+    """Both baselines have to stay below 0.6, the idle gap whatever its length; they do so by far."""
     day_us = 10**12
     true_us, windows_us, idle_us = [], [], defaultdict(list)
     for number, (participant, mine) in enumerate(tasks_of(cohort).items()):
@@ -522,9 +529,9 @@ def test_neither_an_idle_gap_nor_a_change_of_window_tells_tasks_apart(
             cuts = input_us[1:][np.diff(input_us) > gap_s * 1e6]
             idle_us[gap_s] += (cuts + shift_us).tolist()
     assert boundary_f1(true_us, true_us) == 1
-    assert boundary_f1(windows_us, true_us) < 0.6
+    assert boundary_f1(windows_us, true_us) < 0.1
     best = max(boundary_f1(found, true_us) for found in idle_us.values())
-    assert 0.1 < best < 0.6
+    assert 0.1 < best < 0.5
 
 
 def test_tasks_share_applications_and_documents_and_are_resumed(cohort: LocalStore) -> None:
@@ -543,6 +550,25 @@ def test_tasks_share_applications_and_documents_and_are_resumed(cohort: LocalSto
             if task["resumed"] is not None:
                 assert task["resumed"] < task["episode"] - 1
                 assert mine[task["resumed"]]["documents"] == task["documents"]
+
+
+def test_interruptions_lead_elsewhere_and_back(cohort: LocalStore, streams: dict[str, dict[str, Any]]) -> None:
+    """Within tasks people leave for applications that their task does not have, and return to the window they left."""
+    returns, tasks = 0, 0
+    for participant, mine in tasks_of(cohort).items():
+        for task in mine:
+            own = {document.rpartition(" - ")[2] for document in task["documents"]}
+            inside = [
+                (time_us, app in own, (app, title))
+                for time_us, (app, title) in streams[participant]["changes"]
+                if task["start_us"] < time_us < task["end_us"]
+            ]
+            runs = [(known, list(run)) for known, run in itertools.groupby(inside, key=lambda change: change[1])]
+            for (_, before), (known, away), (_, after) in zip(runs, runs[1:], runs[2:], strict=False):
+                returned = before[-1][2] == after[0][2]
+                returns += not known and returned and 5e6 < after[0][0] - away[0][0] < 200e6
+            tasks += 1
+    assert returns / tasks > 1
 
 
 def test_some_activity_belongs_to_no_task(cohort: LocalStore) -> None:
@@ -602,7 +628,7 @@ def test_any_options_give_whole_recordings(
         assert options.start_us == rows[0]["time_us"] - offset_us
         assert rows[-1]["time_us"] - offset_us < options.stop_us
     if not options.clock_offset_s:
-        for expected, found in compared(store, {"keys"}):
+        for expected, found in compared(store, by_reducer):
             assert found == expected
 
 

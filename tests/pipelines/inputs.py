@@ -21,7 +21,8 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
-from taskreel.capture.importers.ducktrack import import_ducktrack
+from taskreel.capture.importers.ducktrack import read as read_ducktrack
+from taskreel.capture.importers.foreign import ImportOptions
 from taskreel.capture.segmenter import publish, segments
 from taskreel.io import dataset as datasets
 from taskreel.io.consent import ConsentRecord
@@ -147,7 +148,7 @@ def recordings() -> list[Recording]:
 
 @cache
 def _ducktrack() -> Recording:
-    imported = import_ducktrack(DUCKTRACK, consent_id="imported", participant="guest", region="us")
+    imported = read_ducktrack([DUCKTRACK], ImportOptions())
     return Recording(imported.header, imported.events)
 
 

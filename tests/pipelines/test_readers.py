@@ -33,6 +33,7 @@ from taskreel.io import dataset as datasets
 from taskreel.io.schemas import EPISODE_SCHEMA, SPLITS, STEP_SCHEMA
 from taskreel.io.times import us_from_iso
 from taskreel.pipelines.launch import launch
+from taskreel.transforms.episodes import EpisodeOptions
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_a_repair_of_a_good_dataset_changes_nothing(harmed: Path) -> None:
 
 
 def test_verify_names_at_most_ten_faults(tmp_path: Path, people: Path) -> None:
-    launch(places(people, tmp_path / "out"), options(target_shard_mb=0.001, max_episode_steps=3), [])
+    launch(places(people, tmp_path / "out"), options(target_shard_mb=0.001, episodes=EpisodeOptions(max_steps=3)), [])
     shards = sorted(shas(tmp_path / "out"))
     assert len(shards) > 10
     for shard in shards:

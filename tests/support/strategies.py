@@ -70,6 +70,7 @@ def events(draw: st.DrawFn, *, whole_px: bool = False, shown: Any = None) -> dic
         row |= {"x": draw(places), "y": draw(places)}
     if kind in (Kind.BUTTON_DOWN, Kind.BUTTON_UP):
         row["code"] = draw(st.one_of(st.none(), st.integers(0, 9)))
+        row["fingers"] = draw(st.one_of(st.none(), st.integers(0, 5)))
     if kind == Kind.SCROLL:
         row |= {
             "wheel_x": draw(st.sampled_from([None, 0, 120, -30])),
@@ -88,6 +89,7 @@ def events(draw: st.DrawFn, *, whole_px: bool = False, shown: Any = None) -> dic
                 "picture_dhash": draw(st.integers(-(2**63), 2**63 - 1)),
                 "picture_width_px": 1920,
                 "picture_height_px": 1080,
+                "picture_change_ppm": draw(st.sampled_from([None, 0, 3, 400_000])),
                 "picture": picture if draw(st.booleans()) else None,
             }
     return row
@@ -229,9 +231,10 @@ class Hand:
         """Another window takes focus."""
         return self.event(Kind.FOCUS, app=app, title=title, url=url)
 
-    def screen(self, picture: bytes, *, stored: bool = True) -> Hand:
+    def screen(self, picture: bytes, *, stored: bool = True, change_ppm: int | None = None) -> Hand:
         """The screen is captured."""
-        return self.event(Kind.SCREEN, picture_hash=picture_hash_of(picture), picture=picture if stored else None)
+        shown = {"picture_hash": picture_hash_of(picture), "picture": picture if stored else None}
+        return self.event(Kind.SCREEN, picture_change_ppm=change_ppm, **shown)
 
 
 waits_ms = st.sampled_from([0, 1, 30, 80, 120, 199, 200, 201, 350, 499, 500, 501, 999, 1000, 1001, 2000, 2001, 5000])
@@ -347,6 +350,10 @@ def _act_context(draw: st.DrawFn, hand: Hand) -> None:
 
 
 _ACTS = {name.removeprefix("_act_"): act for name, act in list(globals().items()) if name.startswith("_act_")}
+
+
+legal_acts = dict(_ACTS)
+"""What `acts` chooses from, by name."""
 
 
 def by_devices(*devices: list[dict[str, Any]]) -> pa.Table:

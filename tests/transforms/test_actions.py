@@ -1,347 +1,204 @@
-from collections import Counter
-from pathlib import Path
+"""Each rule of `docs/actions.md` as a small case. What holds for any events at all is in `test_reducer.py`."""
 
-import numpy as np
+import dataclasses
+
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from strategies import BEGIN_US, Hand, acts, by_devices, event_tables, segment_of
+from strategies import BEGIN_US, Hand, by_devices, picture_hash_of
 
-from taskreel.capture.importers.ducktrack import import_ducktrack
-from taskreel.io.events import Kind
-from taskreel.transforms.actions import ACTION_SCHEMA, ActionOptions, Drop, reduce_actions
-from taskreel.transforms.merge import MERGED_SCHEMA, merge_segments
+from taskreel.io.events import Flag, Kind
+from taskreel.transforms.actions import ActionFlag, ActionOptions, Drop, reduce_actions
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "ducktrack"
-GOLDEN = Path(__file__).parent / "golden" / "ducktrack.txt"
-
-# ------------------------------------------------------- the oracle: one event after the other, on a single device
-
-MODIFIER = {"ctrlleft": "ctrl", "ctrlright": "ctrl", "altleft": "alt", "altright": "alt", "shiftleft": "shift"}
-MODIFIER |= {"shiftright": "shift", "winleft": "meta"}
-LEVEL = {"altgr", "capslock", "numlock"}
-NEVER_TEXT = {"enter", "tab", "esc", "delete"}
-OWNERLESS = {
-    Kind.MOVE: "MOVE",
-    Kind.SCREEN: "SCREEN",
-    Kind.FOCUS: "FOCUS",
-    Kind.MARK_START: "MARKER",
-    Kind.MARK_END: "MARKER",
-}
+SHOWN = ("action", "button", "text", "keys", "count", "modifiers", "wheel_x_ticks", "wheel_y_ticks")
 
 
-class Oracle:
-    """The actions of one device by the rules of the design, and whose each event is."""
-
-    def __init__(self, rows):
-        self.rows = rows
-        self.states()
-        self.starters = [s for i in range(len(rows)) if (s := self.starter(i))]
-        self.groups = self.grouped()
-        self.owner = [None] * len(rows)
-        self.own()
-        self.actions = [self.action(number, group) for number, group in enumerate(self.groups)]
-
-    def states(self):
-        """What holds after each event: place, window, keys held."""
-        place, window, held = None, {}, []
-        self.place, self.window, self.held = [], [], []
-        for row in self.rows:
-            if row.get("x") is not None:
-                place = row["x"], row["y"]
-            if row["kind"] == Kind.FOCUS:
-                window = row
-            if row["kind"] == Kind.KEY_DOWN and row["key"] not in held:
-                held = [*held, row["key"]]
-            if row["kind"] == Kind.KEY_UP:
-                held = [key for key in held if key != row["key"]]
-            self.place.append(place)
-            self.window.append(window)
-            self.held.append(held)
-
-    def chord(self, i):
-        names = {MODIFIER[key] for key in self.held[i] if key in MODIFIER}
-        return "+".join(name for name in ("ctrl", "alt", "shift", "meta") if name in names)
-
-    def release(self, i):
-        """The row at which what went down at row i comes up; None if it goes down again before."""
-        down = self.rows[i]
-        what, kinds = ("key", (2, 1)) if down["kind"] == Kind.KEY_DOWN else ("code", (4, 3))
-        for j in range(i + 1, len(self.rows)):
-            if self.rows[j]["kind"] in kinds and self.rows[j][what] == down[what]:
-                return j if self.rows[j]["kind"] == kinds[0] else None
-        return None
-
-    def distance(self, i, j):
-        (ax, ay), (bx, by) = self.place[i] or (0, 0), self.place[j] or (0, 0)
-        return ((ax - bx) ** 2 + (ay - by) ** 2) / 256**2
-
-    def starter(self, i):
-        row, up = self.rows[i], None
-        if row["kind"] == Kind.SCROLL:
-            return i, "scroll", None
-        if row["kind"] not in (Kind.BUTTON_DOWN, Kind.KEY_DOWN):
-            return None
-        up = self.release(i)
-        if row["kind"] == Kind.BUTTON_DOWN:
-            is_drag = up is not None and any(self.distance(i, j) >= 10**2 for j in range(i, up + 1))
-            return i, "drag" if is_drag else "click", up
-        key, text = row["key"], row.get("text")
-        if key in LEVEL:
-            return None
-        if key in MODIFIER:
-            between = [r["kind"] for r in self.rows[i + 1 : up]]
-            return None if Kind.KEY_DOWN in between or Kind.BUTTON_DOWN in between else (i, "press", up)
-        if self.chord(i) not in ("", "shift") and "altgr" not in self.held[i]:
-            return i, "hotkey", up
-        is_text = (text or key in ("space", "backspace")) and key not in NEVER_TEXT
-        return i, "write" if is_text else "press", up
-
-    def grouped(self):
-        groups = []
-        for starter in self.starters:
-            if groups and self.joins(groups[-1], starter):
-                groups[-1].append(starter)
-            else:
-                groups.append([starter])
-        settled = []
-        for group in groups:
-            if group[0][1] == "write" and all(self.rows[i]["key"] == "backspace" for i, _, _ in group):
-                settled += [[(i, "press", up)] for i, _, up in group]
-            else:
-                settled.append(group)
-        return settled
-
-    def joins(self, group, starter):
-        (i, before, _), (j, after, _) = group[-1], starter
-        if before != after:
-            return False
-        one, two = self.rows[i], self.rows[j]
-        apart_us = two["time_us"] - one["time_us"]
-        if after == "click":
-            near = apart_us <= 500_000 and self.distance(i, j) <= 5**2
-            return one["code"] == two["code"] and near and len(group) < 3
-        if self.window[i] is not self.window[j]:
-            return False
-        if after == "write":
-            return apart_us < 1_000_000
-        if after == "scroll":
-            sign = [np.sign([row["wheel_x"], row["wheel_y"]]).tolist() for row in (one, two)]
-            return apart_us <= 2_000_000 and sign[0] == sign[1]
-        return False
-
-    def own(self):
-        for number, group in enumerate(self.groups):
-            for i, kind, up in group:
-                self.owner[i] = number
-                if up is not None:
-                    self.owner[up] = number
-                    if kind in ("click", "drag"):
-                        for j in range(i, up):
-                            if self.rows[j]["kind"] == Kind.MOVE:
-                                self.owner[j] = number
-        self.own_modifiers()
-        self.own_approaches()
-        for i, row in enumerate(self.rows):
-            if self.owner[i] is None:
-                self.owner[i] = OWNERLESS.get(row["kind"], "STATE")
-
-    def own_modifiers(self):
-        for i, row in enumerate(self.rows):
-            if row["kind"] == Kind.KEY_DOWN and row["key"] in MODIFIER.keys() | LEVEL and self.owner[i] is None:
-                up = self.release(i)
-                during = [n for n, group in enumerate(self.groups) for s, _, _ in group if i < s < up]
-                self.owner[i], self.owner[up] = (during[0], during[-1]) if during else ("MODIFIER", "MODIFIER")
-
-    def own_approaches(self):
-        order = [s for s, _, _ in self.starters]
-        for number, group in enumerate(self.groups):
-            begin, kind, _ = group[0]
-            if kind not in ("click", "drag", "scroll"):
-                continue
-            before = order[order.index(begin) - 1] if order.index(begin) else -1
-            next_us = begin_us = self.rows[begin]["time_us"]
-            for j in range(begin - 1, before, -1):
-                row = self.rows[j]
-                if row["kind"] != Kind.MOVE or self.owner[j] is not None:
-                    continue
-                if next_us - row["time_us"] > 200_000 or begin_us - row["time_us"] > 2_000_000:
-                    break
-                self.owner[j] = number
-                next_us = row["time_us"]
-
-    def action(self, number, group):
-        head, kind, up = group[0]
-        row, last = self.rows[head], group[-1]
-        mine = [i for i, owner in enumerate(self.owner) if owner == number]
-        acts = [i for i in mine if i > head or self.rows[i]["kind"] != Kind.MOVE]
-        approach_us = self.rows[mine[0]]["time_us"]
-        pointed = kind in ("click", "drag", "scroll")
-        earlier = [place for place, r in zip(self.place, self.rows, strict=True) if r["time_us"] < approach_us]
-        found = {
-            "action": self.name(kind, group),
-            "start_us": self.rows[acts[0]]["time_us"],
-            "end_us": self.rows[acts[-1]]["time_us"],
-            "approach_us": approach_us,
-            "first_seq": acts[0],
-            "last_seq": acts[-1],
-            **px("", self.place[head] if pointed else None),
-            **px("to_", self.place[last[2]] if kind == "drag" else None),
-            **px("cursor_", earlier[-1] if earlier else None),
-            "button": {1: "left", 2: "middle", 3: "right"}.get(row.get("code"), f"button{row.get('code')}")
-            if kind in ("click", "drag")
-            else None,
-            "wheel_x_ticks": None,
-            "wheel_y_ticks": None,
-            "text": None,
-            "keys": None,
-            "app": self.window[head].get("app"),
-            "title": self.window[head].get("title"),
-            "url": self.window[head].get("url"),
-            "unpaired": kind in ("click", "drag") and up is None,
-        }
-        if pointed or kind == "hotkey":
-            found["modifiers"] = self.chord(head) or None
-        if kind == "scroll":
-            for axis in ("wheel_x", "wheel_y"):
-                found[f"{axis}_ticks"] = sum(self.rows[i][axis] for i, _, _ in group) / 120
-        if kind == "write":
-            typed = [(self.rows[i]["key"], self.rows[i]["text"]) for i, _, _ in group]
-            found["text"] = "".join("\b" if key == "backspace" else text for key, text in typed)
-        if kind in ("press", "hotkey"):
-            found["keys"] = row["key"] if kind == "press" else f"{self.chord(head)}+{row['key']}"
-        return found
-
-    def name(self, kind, group):
-        row = self.rows[group[0][0]]
-        if kind == "click" and len(group) == 1:
-            return {2: "middleClick", 3: "rightClick"}.get(row["code"], "click")
-        if kind == "scroll":
-            return "scroll" if row["wheel_y"] else "hscroll"
-        if kind == "click":
-            return ("doubleClick", "tripleClick")[len(group) - 2]
-        return "dragTo" if kind == "drag" else kind
+def actions_of(hand, **options):
+    return reduce_actions(by_devices(hand.rows), ActionOptions(**options)).actions.to_pylist()
 
 
-def px(prefix, place):
-    x, y = place or (None, None)
-    return {f"{prefix}x": None if x is None else x / 256, f"{prefix}y": None if y is None else y / 256}
+def summary(hand, *names, **options):
+    """What was done, in short: the arguments that are not null, a count of 1 left out; or just some columns."""
+    rows = actions_of(hand, **options)
+    if names:
+        return [tuple(row[name] for name in names) for row in rows]
+    shown = [[(name, row[name]) for name in SHOWN if row[name] is not None] for row in rows]
+    return [tuple(value for item in row if item != ("count", 1) for value in item[1:]) for row in shown]
 
 
-def owners(reduction):
-    return [owner if owner >= 0 else Drop(owner).name for owner in reduction.owner.tolist()]
+def names_of(hand, **options):
+    return [name for (name,) in summary(hand, "action", **options)]
 
 
-@given(acts())
-@settings(max_examples=400, deadline=None)
-def test_actions_are_those_that_a_plain_reading_of_the_events_gives(rows):
-    oracle = Oracle(rows)
-    actions = reduce_actions(by_devices(rows)).actions.to_pylist()
-    expected = oracle.actions
-    assert [a["action"] for a in actions] == [a["action"] for a in expected]
-    assert [{name: a[name] for name in e} for a, e in zip(actions, expected, strict=True)] == expected
+def flags_of(hand, **options):
+    return [ActionFlag(bits) for (bits,) in summary(hand, "flags", **options)]
 
 
-@given(acts())
-@settings(max_examples=400, deadline=None)
-def test_every_event_is_owned_as_a_plain_reading_says(rows):
-    assert owners(reduce_actions(by_devices(rows))) == Oracle(rows).owner
+def owners_of(hand, **options):
+    owner = reduce_actions(by_devices(hand.rows), ActionOptions(**options)).owner.tolist()
+    return [number if number >= 0 else Drop(number).name for number in owner]
 
 
-@given(acts(max_acts=7), acts(max_acts=7), st.integers(-3000, 3000))
-@settings(max_examples=200, deadline=None)
-def test_two_devices_at_once_give_the_actions_of_each_alone(one, two, apart_ms):
-    two = [row | {"time_us": row["time_us"] + apart_ms * 1000} for row in two]
-    together = reduce_actions(by_devices(one, two))
-    for device, rows in enumerate((one, two)):
-        alone = reduce_actions(by_devices(rows))
-        mine = [action for action in together.actions.to_pylist() if action["device"] == device]
-        elsewhere = {"device": device, "recording": device, "segment": device}
-        assert mine == [action | elsewhere for action in alone.actions.to_pylist()]
+# ------------------------------------------------------------------------------------------------------- clicks
 
 
-@given(acts(max_acts=7), acts(max_acts=7), st.integers(-3000, 3000))
-@settings(max_examples=200, deadline=None)
-def test_every_event_of_an_action_is_of_the_actions_device(one, two, apart_ms):
-    events = by_devices(one, [row | {"time_us": row["time_us"] + apart_ms * 1000} for row in two])
-    reduction = reduce_actions(events)
-    devices = reduction.actions.column("device").to_pylist()
-    for owner, device in zip(reduction.owner.tolist(), events.column("device").to_pylist(), strict=True):
-        assert owner < 0 or devices[owner] == device
+@pytest.mark.parametrize(
+    ("button", "expected"),
+    [
+        (1, ("click", "left")),
+        (2, ("middleClick", "middle")),
+        (3, ("rightClick", "right")),
+        (8, ("click", "button8")),
+        (9, ("click", "button9")),
+    ],
+)
+def test_a_click_is_named_by_its_button(button, expected):
+    assert summary(Hand().click(button)) == [expected]
 
 
-# ---------------------------------------------------------------------------------------------- any events at all
+@pytest.mark.parametrize(("ms", "names"), [(500, ["doubleClick"]), (501, ["click", "click"])])
+def test_clicks_are_one_up_to_half_a_second_from_press_to_press(ms, names):
+    assert names_of(Hand().click(hold_ms=80).wait(ms - 80).click()) == names
 
 
-@given(st.lists(event_tables(max_rows=20), min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
-def test_any_events_at_all_are_reduced_and_each_is_accounted_for(tables):
-    reduction = reduce_actions(merged(tables))
-    check(merged(tables), reduction)
+@pytest.mark.parametrize(("dx", "dy", "names"), [(3, 4, ["doubleClick"]), (3, 4.25, ["click", "click"])])
+def test_clicks_are_one_up_to_five_pixels_apart(dx, dy, names):
+    assert names_of(Hand().click().wait(50).move(dx, dy).wait(50).click()) == names
 
 
-def merged(tables):
-    parts = [
-        segment_of(table.to_pylist(), device=f"d{n % 2}", recording=f"r{n}", sha=f"{n:012}")
-        for n, table in enumerate(tables)
+def test_two_clicks_where_no_place_is_known_are_a_double_click():
+    assert names_of(Hand(knows_position=False).click().wait(50).click()) == ["doubleClick"]
+
+
+def test_the_fourth_quick_click_begins_anew():
+    hand = Hand()
+    for _ in range(5):
+        hand.click(hold_ms=50).wait(100)
+    assert summary(hand, "action", "clicks") == [("tripleClick", 3), ("doubleClick", 2)]
+
+
+def test_clicks_of_two_buttons_are_no_double_click():
+    assert names_of(Hand().click(1).wait(50).click(3)) == ["click", "rightClick"]
+
+
+def test_a_double_click_of_another_button_says_which():
+    assert summary(Hand().click(3).wait(50).click(3)) == [("doubleClick", "right")]
+
+
+def test_a_marker_ends_what_could_have_been_a_double_click():
+    assert names_of(Hand().click().wait(50).event(Kind.MARK_START).wait(50).click()) == ["click", "click"]
+
+
+def test_modifiers_held_at_a_click_are_its_modifiers():
+    hand = Hand().key_down("shiftleft").key_down("ctrlright").wait(50).click().key_up("ctrlright").key_up("shiftleft")
+    assert summary(hand) == [("click", "left", "ctrl+shift")]
+
+
+# --------------------------------------------------------------------------------------------- drags and holds
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "name"), [(9.75, 0, "click"), (10, 0, "dragTo"), (-6, 8, "dragTo"), (7, 7, "click")]
+)
+def test_a_press_is_a_drag_from_ten_pixels_on_also_if_it_comes_back(dx, dy, name):
+    assert names_of(Hand().down().wait(50).move(dx, dy).wait(50).up()) == [name]
+    assert names_of(Hand().down().wait(50).move(dx, dy).wait(50).move(-dx, -dy).up()) == [name]
+
+
+def test_a_drag_goes_from_its_press_to_its_release_along_its_corners():
+    hand = Hand().down().wait(10)
+    for dx, dy in ((20, 0), (20, 2), (20, -2), (0, 30)):  # to the right with a tremor, then down
+        hand.move(dx, dy).wait(10)
+    (drag,) = actions_of(hand.up())
+    assert (drag["x"], drag["y"], drag["to_x"], drag["to_y"], drag["clicks"]) == (100, 100, 160, 130, 1)
+    assert drag["path"] == [
+        {"us": 0, "x": 100, "y": 100},
+        {"us": 30_000, "x": 160, "y": 100},
+        {"us": 50_000, "x": 160, "y": 130},
     ]
-    return merge_segments(parts).events
 
 
-def check(events, reduction):
-    actions, owner = reduction.actions, reduction.owner
-    assert actions.schema.equals(ACTION_SCHEMA)
-    actions.validate(full=True)
-    assert owner.dtype == np.int32
-    assert len(owner) == events.num_rows
-    drops = {drop.value for drop in Drop} - {Drop.OUTSIDE_SESSION, Drop.DUPLICATE}
-    assert set(owner.tolist()) <= set(range(actions.num_rows)) | drops
-    times, kinds = events.column("time_us").to_pylist(), events.column("kind").to_pylist()
-    for action in actions.to_pylist():
-        assert action["approach_us"] <= action["start_us"] <= action["end_us"]
-        assert action["first_seq"] <= action["last_seq"]
-    first = [owner.tolist().index(number) for number in range(actions.num_rows)]
-    for number, row in enumerate(first):
-        action = actions.slice(number, 1).to_pylist()[0]
-        mine = [times[i] for i in range(len(owner)) if owner[i] == number]
-        assert (mine[0], mine[-1]) == (action["approach_us"], max(mine))
-        assert times[row] == action["approach_us"]
-    keys = events.column("key").to_pylist()
-    begins = []
-    for number in range(actions.num_rows):
-        mine = [i for i, of in enumerate(owner.tolist()) if of == number and kinds[i] in STARTERS]
-        begins.append(min([i for i in mine if keys[i] not in MODIFIER.keys() | LEVEL] or mine))
-    assert begins == sorted(begins)
+def test_a_drag_straight_after_a_click_keeps_the_count_and_selects_words():
+    hand = Hand().click().wait(60).down().wait(50).move(40, 0).wait(50).up()
+    assert summary(hand, "action", "clicks") == [("dragTo", 2)]
+    hand = Hand().click().wait(60).click().wait(60).down().wait(50).move(40, 0).wait(50).up()
+    assert summary(hand, "action", "clicks") == [("dragTo", 3)]
 
 
-STARTERS = (Kind.BUTTON_DOWN, Kind.SCROLL, Kind.KEY_DOWN)
+def test_after_a_drag_a_click_is_a_click():
+    hand = Hand().down().wait(50).move(40, 0).wait(50).up().wait(50).click()
+    assert names_of(hand) == ["dragTo", "click"]
 
 
-def test_no_events_give_no_actions():
-    reduction = reduce_actions(MERGED_SCHEMA.empty_table())
-    assert reduction.actions.equals(ACTION_SCHEMA.empty_table())
-    assert len(reduction.owner) == 0
+@pytest.mark.parametrize(("ms", "names"), [(999, ["click"]), (1000, ["mouseDown", "mouseUp"])])
+def test_a_button_held_for_a_second_at_one_place_is_a_hold(ms, names):
+    assert names_of(Hand().click(hold_ms=ms)) == names
 
 
-@given(acts(), st.integers(-(10**9), 10**9))
-@settings(max_examples=60, deadline=None)
-def test_actions_do_not_depend_on_when_they_are_done(rows, later_us):
-    moved = [row | {"time_us": row["time_us"] + later_us} for row in rows]
-    before, after = (reduce_actions(by_devices(r)).actions for r in (rows, moved))
-    times = ("start_us", "end_us", "approach_us")
-    assert after.drop_columns(times).equals(before.drop_columns(times))
-    for name in times:
-        assert (after.column(name).to_numpy() - before.column(name).to_numpy() == later_us).all()
+def test_a_long_drag_is_a_drag():
+    assert names_of(Hand().down().wait(2000).move(40, 0).wait(2000).up()) == ["dragTo"]
 
 
-# ------------------------------------------------------------------------------------------------ single cases
+def test_two_buttons_down_at_once_are_downs_and_ups():
+    hand = Hand().down(1).wait(50).down(3).wait(50).up(3).wait(50).move(40, 0).wait(10).up(1)
+    assert summary(hand, "action", "button", "x") == [
+        ("mouseDown", "left", 100),
+        ("mouseDown", "right", 100),
+        ("mouseUp", "right", 100),
+        ("mouseUp", "left", 140),
+    ]
 
 
-def summary(hand):
-    facts = ("action", "button", "text", "keys", "modifiers", "wheel_y_ticks")
-    rows = reduce_actions(by_devices(hand.rows)).actions.select(facts).to_pylist()
-    return [tuple(value for value in row.values() if value is not None) for row in rows]
+# ------------------------------------------------------------------------------------------------------- scroll
+
+
+@pytest.mark.parametrize(
+    ("wheel_y", "wheel_x", "expected"),
+    [
+        (120, 0, ("scroll", 0.0, 1.0)),
+        (-30, 0, ("scroll", 0.0, -0.25)),
+        (0, 120, ("hscroll", 1.0, 0.0)),
+        (0, -240, ("hscroll", -2.0, 0.0)),
+        (-120, 120, ("scroll", 1.0, -1.0)),
+    ],
+)
+def test_a_scroll_says_how_far_and_where_to(wheel_y, wheel_x, expected):
+    assert summary(Hand().scroll(wheel_y, wheel_x)) == [expected]
+
+
+@pytest.mark.parametrize(("ms", "names"), [(2000, ["scroll"]), (2001, ["scroll", "scroll"])])
+def test_ticks_are_one_scroll_up_to_two_seconds_apart(ms, names):
+    assert names_of(Hand().scroll().wait(ms).scroll()) == names
+
+
+def test_people_move_while_they_scroll_and_the_place_is_that_of_the_first_tick():
+    hand = Hand().scroll().wait(50).move(300, 0).wait(50).scroll().wait(50).scroll()
+    assert summary(hand, "action", "wheel_y_ticks", "x") == [("scroll", -3, 100)]
+
+
+def test_a_turn_of_the_wheel_back_is_another_scroll():
+    hand = Hand().scroll(-120).wait(50).scroll(120).wait(50).scroll(0, 120).wait(50).scroll(0, -120)
+    assert names_of(hand) == ["scroll", "scroll", "hscroll", "hscroll"]
+
+
+def test_zooming_with_ctrl_and_the_wheel_is_a_scroll_and_no_press_of_ctrl():
+    hand = Hand().key_down("ctrlleft").wait(100).scroll(120).wait(100).scroll(120).wait(100).key_up("ctrlleft")
+    assert summary(hand) == [("scroll", "ctrl", 0.0, 2.0)]
+
+
+def test_to_scroll_and_to_zoom_are_two():
+    hand = Hand().scroll().wait(100).key_down("ctrlleft").wait(100).scroll().wait(100).key_up("ctrlleft")
+    assert summary(hand) == [("scroll", 0.0, -1.0), ("scroll", "ctrl", 0.0, -1.0)]
+
+
+def test_scrolls_in_two_windows_are_two():
+    assert names_of(Hand().scroll().wait(50).focus("code").wait(50).scroll()) == ["scroll", "scroll"]
+
+
+def test_a_tick_that_turns_nothing_is_no_action():
+    assert owners_of(Hand().scroll(0, 0)) == ["NO_TURN"]
+
+
+# ------------------------------------------------------------------------------------------------------- typing
 
 
 def test_typing_is_kept_as_it_was_typed_with_its_backspaces():
@@ -349,13 +206,132 @@ def test_typing_is_kept_as_it_was_typed_with_its_backspaces():
     assert summary(hand) == [("write", "wikp\bipedia"), ("press", "enter")]
 
 
-def test_zooming_with_ctrl_and_the_wheel_is_a_scroll_and_no_press_of_ctrl():
-    hand = Hand().key_down("ctrlleft").wait(100).scroll(120).wait(100).scroll(120).wait(100).key_up("ctrlleft")
-    assert summary(hand) == [("scroll", "ctrl", 2.0)]
+@pytest.mark.parametrize(
+    ("typed", "text"), [("teh<<he", "the"), ("<<a", "\b\ba"), ("ab<<<", "\b"), ("a😀<b", "ab"), ("ab<<", "")]
+)
+def test_edits_are_resolved_as_far_as_the_text_reaches(typed, text):
+    hand = Hand()
+    for letter in typed:
+        hand.tap("backspace" if letter == "<" else letter, None if letter == "<" else letter).wait(50)
+    assert summary(hand, resolve_edits=True) == [("write", text)]
+
+
+@pytest.mark.parametrize(("ms", "names"), [(999, ["write"]), (1000, ["write", "write"])])
+def test_letters_are_one_text_up_to_a_second_of_idleness(ms, names):
+    assert names_of(Hand().tap("a", "a", hold_ms=60).wait(ms - 60).tap("b", "b")) == names
+
+
+@pytest.mark.parametrize("between", ["click", "focus", "marker", "hotkey", "enter", "tab", "esc"])
+def test_what_ends_a_text(between):
+    hand = Hand().write("ab")
+    if between == "click":
+        hand.click()
+    elif between == "focus":
+        hand.focus("code")
+    elif between == "marker":
+        hand.event(Kind.MARK_END)
+    elif between == "hotkey":
+        hand.key_down("ctrlleft").tap("s", "s").key_up("ctrlleft")
+    else:
+        hand.tap(between)
+    assert [row[1] for row in summary(hand.wait(50).write("cd")) if row[0] == "write"] == ["ab", "cd"]
+
+
+def test_a_focus_that_a_new_segment_states_again_ends_no_text():
+    hand = Hand().focus("code", "a.py").write("ab")
+    hand.event(Kind.FOCUS, app="code", title="a.py", flags=int(Flag.RESTATED))
+    assert summary(hand.write("cd")) == [("write", "abcd")]
+
+
+def test_shift_makes_text_and_is_never_part_of_a_hotkey():
+    hand = Hand().key_down("shiftleft").wait(30).tap("a", "A").wait(30).key_up("shiftleft").wait(30).tap("b", "b")
+    assert summary(hand) == [("write", "Ab", "shift")]
+    assert owners_of(hand) == [0] * 6
+
+
+def test_dead_keys_and_compose_are_part_of_the_text_that_they_make():
+    hand = Hand().tap("compose").wait(50).tap("o", "œ").wait(50).tap("dead_tilde").wait(50).tap("n", "ñ")
+    assert summary(hand) == [("write", "œñ")]
+
+
+def test_backspaces_alone_are_presses():
+    hand = Hand().tap("backspace").wait(50).tap("backspace").wait(50).tap("dead_acute")
+    assert summary(hand) == [("press", "backspace"), ("press", "backspace"), ("press", "dead_acute")]
+
+
+def test_altgr_is_a_level_of_the_keyboard_and_no_modifier():
+    hand = Hand().key_down("altgr").wait(30).tap("q", "@").wait(30).key_up("altgr")
+    assert summary(hand) == [("write", "@")]
+    windows = Hand().key_down("ctrlleft").key_down("altgr").wait(30).tap("q", "@").key_up("altgr").key_up("ctrlleft")
+    assert summary(windows) == [("write", "@", "ctrl")]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("e", "€", ("write", "€", "ctrl+alt")),
+        ("t", "t", ("hotkey", "ctrl+alt+t", "ctrl+alt")),
+        ("t", "T", ("hotkey", "ctrl+alt+t", "ctrl+alt")),
+        ("space", " ", ("hotkey", "ctrl+alt+space", "ctrl+alt")),
+        ("delete", "\x7f", ("hotkey", "ctrl+alt+delete", "ctrl+alt")),
+    ],
+)
+def test_ctrl_and_alt_make_text_if_the_key_does_not_say_it_by_itself(key, text, expected):
+    hand = Hand().key_down("ctrlleft").key_down("altright").wait(30).tap(key, text)
+    assert summary(hand.key_up("altright").key_up("ctrlleft")) == [expected]
+
+
+def test_option_makes_text_on_a_mac_if_it_is_not_plain_ascii():
+    hand = Hand().key_down("optionleft").wait(30).tap("s", "ß").wait(30).key_up("optionleft")
+    assert summary(hand) == [("write", "ß", "alt")]
+    hand = Hand().key_down("optionleft").wait(30).tap("left").wait(30).key_up("optionleft")
+    assert summary(hand) == [("hotkey", "alt+left", "alt")]
+    hand = Hand().key_down("command").key_down("option").wait(30).tap("s", "ß").key_up("option").key_up("command")
+    assert summary(hand) == [("hotkey", "alt+meta+s", "alt+meta")]
+
+
+def test_text_beyond_the_basic_plane_and_of_several_characters_is_kept():
+    hand = Hand().tap("a", "😀").wait(50).tap("b", "日本").wait(50).tap("c", "👩‍💻").wait(50).tap("space", None)
+    assert summary(hand) == [("write", "😀日本👩‍💻 ")]
+
+
+def test_a_letter_that_repeats_is_in_the_text_each_time():
+    hand = Hand().key_down("a", "a").wait(500).key_down("a", "a").wait(30).key_down("a", "a").wait(30).key_up("a")
+    assert summary(hand) == [("write", "aaa")]
+
+
+# ---------------------------------------------------------------------------------------------- presses, hotkeys
+
+
+@pytest.mark.parametrize(
+    "order", [("shiftleft", "winleft", "ctrlright", "alt"), ("alt", "ctrlright", "winleft", "shiftleft")]
+)
+def test_a_hotkey_names_its_modifiers_in_one_order(order):
+    hand = Hand()
+    for key in order:
+        hand.key_down(key).wait(20)
+    hand.tap("x", "x")
+    for key in order:
+        hand.key_up(key)
+    assert summary(hand) == [("hotkey", "ctrl+alt+shift+meta+x", "ctrl+alt+shift+meta")]
+
+
+def test_shift_and_tab_are_a_press_with_a_modifier():
+    hand = Hand().key_down("shiftleft").wait(20).tap("tab", "\t").key_up("shiftleft")
+    assert summary(hand) == [("press", "tab", "shift")]
 
 
 def test_a_modifier_tapped_alone_is_a_press_without_modifiers():
     assert summary(Hand().tap("winleft")) == [("press", "winleft")]
+
+
+def test_a_modifier_with_which_nothing_was_done_while_it_was_down_at_the_end_is_none():
+    assert owners_of(Hand().click().wait(50).key_down("ctrlleft")) == [0, 0, "MODIFIER"]
+
+
+@pytest.mark.parametrize("key", ["capslock", "altgr", "fn"])
+def test_a_level_shift_is_no_action(key):
+    assert owners_of(Hand().tap(key)) == ["MODIFIER", "MODIFIER"]
 
 
 def test_a_modifier_held_on_one_side_stays_held_when_its_twin_comes_up():
@@ -376,61 +352,119 @@ def test_a_modifier_that_repeats_while_it_is_held_is_one_modifier():
 def test_a_modifier_that_repeated_and_was_released_does_not_reach_into_later_actions(key):
     hand = Hand().key_down(key).wait(30).key_down(key).wait(30).key_down(key).wait(30).key_up(key)
     pressed_us = hand.wait(60_000).time_us
-    hand.click()
-    clicks = [a for a in reduce_actions(by_devices(hand.rows)).actions.to_pylist() if a["action"] == "click"]
+    clicks = [a for a in actions_of(hand.click()) if a["action"] == "click"]
     assert [click["start_us"] for click in clicks] == [pressed_us]
+
+
+def test_a_modifiers_down_is_of_the_first_action_with_it_and_its_up_of_the_last():
+    hand = Hand().key_down("ctrlleft").wait(50).tap("c").wait(50).click().wait(50).tap("v").wait(50).key_up("ctrlleft")
+    assert owners_of(hand) == [0, 0, 0, 1, 1, 2, 2, 2]
+
+
+# ------------------------------------------------------------------------------------------------------ repeats
+
+
+def test_a_key_that_repeats_is_one_press_with_a_count():
+    hand = Hand().key_down("left").wait(500).key_down("left").wait(30).key_down("left").wait(30).key_up("left")
+    assert summary(hand) == [("press", "left", 3)]
+    assert flags_of(hand) == [ActionFlag(0)]
+
+
+def test_a_hotkey_that_repeats_is_one_with_a_count():
+    hand = Hand().key_down("ctrlleft").wait(50).key_down("z").wait(500)
+    hand.event(Kind.KEY_DOWN, key="z", flags=int(Flag.AUTO_REPEAT)).wait(30).key_up("z").key_up("ctrlleft")
+    assert summary(hand) == [("hotkey", "ctrl+z", 2, "ctrl")]
+
+
+@pytest.mark.parametrize(("ms", "flag", "expected"), [(1000, 0, [2]), (1001, 0, [1, 1]), (9000, 4, [2])])
+def test_what_is_a_repeat_and_what_a_lost_release(ms, flag, expected):
+    hand = Hand().key_down("left").wait(ms).event(Kind.KEY_DOWN, key="left", flags=flag).wait(50).key_up("left")
+    assert [count for (count,) in summary(hand, "count")] == expected
+
+
+@pytest.mark.parametrize(("ms", "count"), [(660, 1), (661, 2), (699, 2), (700, 3), (1060, 12)])
+def test_where_the_keyboard_does_not_tell_repeats_they_are_computed_and_flagged(ms, count):
+    hand = Hand().tap("left", hold_ms=ms)
+    assert summary(hand, "keys", "count") == [("left", count)]
+    assert flags_of(hand) == [ActionFlag.ESTIMATED_COUNT if count > 1 else ActionFlag(0)]
+
+
+def test_where_any_key_reported_a_repeat_nothing_is_computed():
+    hand = Hand().tap("left", hold_ms=2000).wait(50).key_down("up").wait(500).key_down("up").wait(30).key_up("up")
+    assert summary(hand, "keys", "count") == [("left", 1), ("up", 2)]
+
+
+def test_text_and_modifiers_are_never_computed():
+    assert summary(Hand().tap("a", "a", hold_ms=3000)) == [("write", "a")]
+    assert summary(Hand().tap("ctrlleft", hold_ms=3000)) == [("press", "ctrlleft")]
+
+
+def test_a_key_held_while_other_things_are_done_is_a_down_and_an_up():
+    hand = Hand().key_down("w", "w").wait(600).click().wait(600).key_up("w")
+    assert summary(hand) == [("keyDown", "w"), ("click", "left"), ("keyUp", "w")]
+    assert summary(Hand().key_down("w", "w").wait(300).click().wait(300).key_up("w"))[0] == ("write", "w")
+
+
+def test_fast_typing_with_keys_that_overlap_is_typing():
+    hand = Hand().key_down("t", "t").wait(30).key_down("h", "h").wait(30).key_up("t").wait(30).key_up("h")
+    assert summary(hand) == [("write", "th")]
+
+
+# ------------------------------------------------------------------------------------------------- what is lost
 
 
 def test_a_release_that_never_came_is_told():
     hand = Hand().down().wait(3000).click(3)
-    found = reduce_actions(by_devices(hand.rows)).actions.select(["action", "unpaired"]).to_pylist()
-    assert found == [{"action": "click", "unpaired": True}, {"action": "rightClick", "unpaired": False}]
+    assert summary(hand, "action") == [("click",), ("rightClick",)]
+    assert flags_of(hand) == [ActionFlag.UNPAIRED, ActionFlag(0)]
 
 
-def test_two_buttons_held_at_once_are_two_actions_that_end_with_their_own_release():
-    hand = Hand().down(1).wait(50).down(3).wait(50).up(3).wait(50)
-    released_us = hand.time_us - 50_000
-    hand.move(2, 2).wait(50).up(1)
-    found = reduce_actions(by_devices(hand.rows)).actions.select(["action", "end_us"]).to_pylist()
-    assert found == [{"action": "click", "end_us": hand.time_us}, {"action": "rightClick", "end_us": released_us}]
+def test_keys_that_are_down_at_the_end_are_closed_there_and_flagged():
+    hand = Hand().key_down("ctrlleft").wait(50).key_down("c")
+    assert summary(hand) == [("hotkey", "ctrl+c", "ctrl")]
+    assert flags_of(hand) == [ActionFlag.UNPAIRED]
 
 
-def names_after(hand):
-    return [row[0] for row in summary(hand)]
+def test_what_is_done_with_a_modifier_that_never_came_up_is_flagged():
+    hand = Hand().key_down("shiftleft").wait(50).click().wait(50)
+    assert flags_of(hand) == [ActionFlag.UNPAIRED]
+    assert flags_of(hand.key_up("shiftleft")) == [ActionFlag(0)]
+
+
+def test_releases_without_a_press_are_dropped_and_counted():
+    hand = Hand().key_up("enter").key_up("ctrlleft").up(1).click()
+    assert owners_of(hand) == ["KEY_UP_WITHOUT_DOWN", "KEY_UP_WITHOUT_DOWN", "BUTTON_UP_WITHOUT_DOWN", 0, 0]
+
+
+def test_keys_without_a_name_are_called_by_their_code():
+    hand = Hand().event(Kind.KEY_DOWN, code=57).wait(50).event(Kind.KEY_UP, code=57).event(Kind.KEY_DOWN, key="")
+    assert summary(hand) == [("press", "key57"), ("press", "key0")]
 
 
 @pytest.mark.parametrize(
-    ("dx", "dy", "name"), [(9.75, 0, "click"), (10, 0, "dragTo"), (-6, 8, "dragTo"), (7, 7, "click")]
+    ("flag", "of_action"),
+    [
+        (Flag.SYNTHETIC, ActionFlag.SYNTHETIC),
+        (Flag.RECORDER_CONTROL, ActionFlag.RECORDER_CONTROL),
+        (Flag.IME, ActionFlag.IME),
+        (Flag.UNKNOWN_LAYOUT, ActionFlag.UNKNOWN_LAYOUT),
+        (Flag.INFERRED, ActionFlag.INFERRED),
+        (Flag.ESTIMATED, ActionFlag.ESTIMATED_POSITION),
+    ],
 )
-def test_a_press_is_a_drag_from_ten_pixels_on(dx, dy, name):
-    assert names_after(Hand().down().wait(50).move(dx, dy).wait(50).up()) == [name]
-    assert names_after(Hand().down().wait(50).move(dx, dy).wait(50).move(-dx, -dy).up()) == [name]
+def test_what_is_to_be_known_of_an_event_is_known_of_its_action(flag, of_action):
+    hand = Hand().click().wait(2000).click()
+    hand.rows[3]["flags"] = int(flag)
+    assert flags_of(hand) == [ActionFlag(0), of_action]
 
 
-@pytest.mark.parametrize(("ms", "names"), [(500, ["doubleClick"]), (501, ["click", "click"])])
-def test_clicks_are_one_up_to_half_a_second_from_press_to_press(ms, names):
-    assert names_after(Hand().click(hold_ms=80).wait(ms - 80).click()) == names
-
-
-@pytest.mark.parametrize(("dx", "dy", "names"), [(3, 4, ["doubleClick"]), (3, 4.25, ["click", "click"])])
-def test_clicks_are_one_up_to_five_pixels_apart(dx, dy, names):
-    assert names_after(Hand().click().wait(50).move(dx, dy).wait(50).click()) == names
-
-
-@pytest.mark.parametrize(("ms", "names"), [(2000, ["scroll"]), (2001, ["scroll", "scroll"])])
-def test_ticks_are_one_scroll_up_to_two_seconds_apart(ms, names):
-    assert names_after(Hand().scroll().wait(ms).scroll()) == names
-
-
-@pytest.mark.parametrize(("ms", "names"), [(999, ["write"]), (1000, ["write", "write"])])
-def test_letters_are_one_text_up_to_a_second_of_idleness(ms, names):
-    assert names_after(Hand().tap("a", "a", hold_ms=60).wait(ms - 60).tap("b", "b")) == names
+# -------------------------------------------------------------------------------------------------------- moves
 
 
 @pytest.mark.parametrize(("ms", "moves"), [(200, 3), (201, 1)])
 def test_an_approach_has_no_pause_longer_than_a_fifth_of_a_second(ms, moves):
     hand = Hand().move(5).wait(50).move(5).wait(ms).move(5).wait(200).click()
-    assert reduce_actions(by_devices(hand.rows)).owner.tolist().count(0) == moves + 2
+    assert owners_of(hand).count(0) == moves + 2
 
 
 @pytest.mark.parametrize(("first_ms", "moves"), [(200, 11), (201, 10)])
@@ -438,79 +472,135 @@ def test_an_approach_is_at_most_two_seconds_long(first_ms, moves):
     hand = Hand().move(5).wait(first_ms - 100).move(5).wait(100)
     for _ in range(9):
         hand.move(5).wait(200)
-    owner = reduce_actions(by_devices(hand.click().rows)).owner.tolist()
-    assert owner.count(0) == moves + 2
+    assert owners_of(hand.click()).count(0) == moves + 2
+
+
+def test_an_approach_does_not_reach_over_a_marker():
+    hand = Hand().move(5).wait(20).event(Kind.MARK_START).wait(20).move(5).wait(20).click()
+    assert owners_of(hand) == ["MOVE", "MARKER", 0, 0, 0]
+
+
+def test_the_cursor_is_where_it_was_before_the_approach():
+    hand = Hand().move(50, 0).wait(500).move(10, 0).wait(20).move(10, 0).wait(20).click()
+    assert summary(hand, "x", "cursor_x") == [(170, 150)]
+
+
+def test_keys_have_no_approach():
+    assert owners_of(Hand().move(5).wait(20).tap("enter")) == ["MOVE", 0, 0]
+
+
+@pytest.mark.parametrize(("ms", "names"), [(1000, ["click"]), (1001, ["moveTo", "click"])])
+def test_a_rest_of_more_than_a_second_before_an_action_is_a_hover(ms, names):
+    hand = Hand().move(30, 0).wait(50).move(30, 0).wait(ms).move(5, 0).wait(20).click()
+    assert names_of(hand) == names
+    if "moveTo" in names:
+        assert summary(hand, "x", "path") == [(160, None), (165, None)]
+
+
+def test_moves_before_nothing_are_no_action_unless_they_are_kept():
+    hand = Hand().move(30, 0).wait(20).move(30, 0).wait(20).move(30, 30).wait(400).move(10, 0)
+    assert owners_of(hand) == ["MOVE"] * 4
+    assert owners_of(hand, keep_moves=True) == [0, 0, 0, 1]
+    first, second = (action["path"] for action in actions_of(hand, keep_moves=True))
+    assert [(place["us"], place["x"], place["y"]) for place in first] == [
+        (0, 130, 100),
+        (20_000, 160, 100),
+        (40_000, 190, 130),
+    ]
+    assert len(second) == 1
+
+
+def test_places_that_are_not_known_are_null():
+    (click,) = actions_of(Hand(knows_position=False).click())
+    assert {click[name] for name in ("x", "y", "cursor_x", "cursor_y")} == {None}
+
+
+# ------------------------------------------------------------------------------------------- waits, ends of tasks
+
+
+def screen(hand, number, **fields):
+    return hand.event(Kind.SCREEN, picture_hash=picture_hash_of(bytes([number])), **fields)
+
+
+@pytest.mark.parametrize(("ms", "names"), [(999, ["click", "click"]), (1000, ["click", "wait", "click"])])
+def test_a_screen_that_came_by_itself_between_two_actions_was_waited_for(ms, names):
+    hand = screen(Hand(), 0).wait(100).click().wait(ms)
+    screen(hand, 1).wait(300).click()
+    assert names_of(hand) == names
+    if "wait" in names:
+        assert owners_of(hand) == ["SCREEN", 0, 0, 1, 2, 2]
+        ended, shown = hand.rows[2]["time_us"], hand.rows[3]["time_us"]
+        assert summary(hand, "start_us", "end_us")[1] == (ended, shown)
+
+
+@pytest.mark.parametrize(
+    ("number", "change_ppm", "expected"), [(0, None, 0), (1, None, 1), (1, 0, 0), (1, 1, 1), (0, 5000, 0)]
+)
+def test_a_screen_that_looks_the_same_was_not_waited_for(number, change_ppm, expected):
+    hand = screen(Hand(), 0).wait(100).click().wait(2000)
+    screen(hand, number, picture_change_ppm=change_ppm).wait(300).click()
+    assert names_of(hand).count("wait") == expected
+
+
+def test_nobody_waits_before_the_first_action_or_after_the_last_or_while_something_is_done():
+    hand = screen(screen(Hand(), 0).wait(2000), 1).wait(2000).click().wait(2000)
+    assert names_of(screen(hand, 2)) == ["click"]
+    hand = screen(Hand(), 0).wait(50).down().wait(50).move(20).wait(2000)
+    screen(hand, 1).wait(50).up().wait(50).click()
+    assert names_of(hand) == ["dragTo", "click"]
+
+
+def test_the_end_of_a_marked_task_is_an_action_with_its_outcome():
+    hand = Hand().event(Kind.MARK_START, text="pay").wait(50).click().wait(50).event(Kind.MARK_END, key="success")
+    hand.wait(50).event(Kind.MARK_END, key="failure")
+    assert summary(hand) == [("click", "left"), ("terminate", "success")]
+    assert owners_of(hand) == ["MARKER", 0, 0, 1, "MARKER"]
+
+
+# ------------------------------------------------------------------------------------------- devices and tables
+
+
+def test_two_devices_are_reduced_apart_and_their_actions_are_in_one_order():
+    one = Hand().click().wait(100).click().rows
+    two = Hand(BEGIN_US + 50_000).click().wait(2000).tap("enter").rows
+    reduction = reduce_actions(by_devices(one, two))
+    found = reduction.actions.select(["action", "device", "recording"]).to_pylist()
+    assert [tuple(row.values()) for row in found] == [("doubleClick", 0, 0), ("click", 1, 1), ("press", 1, 1)]
+    assert sorted(reduction.owner.tolist()) == [0] * 4 + [1] * 2 + [2] * 2
+
+
+def test_the_focus_of_an_action_is_that_of_its_device():
+    one = Hand().focus("code", "a.py").wait(100).click().rows
+    two = Hand(BEGIN_US + 50_000).click().rows
+    actions = reduce_actions(by_devices(one, two)).actions.to_pylist()
+    assert [(action["device"], action["app"], action["title"]) for action in actions] == [
+        (1, None, None),
+        (0, "code", "a.py"),
+    ]
+
+
+def test_a_table_in_several_chunks_or_with_dictionaries_is_the_same_table():
+    whole = by_devices(Hand(BEGIN_US).focus("code").write("abc").click().wait(900).scroll().tap("enter").rows)
+    expected = reduce_actions(whole).actions.to_pylist()
+    parts = pa.concat_tables([whole.slice(0, 4), whole.slice(4)])
+    assert reduce_actions(parts).actions.to_pylist() == expected
+    for name in ("key", "text", "app", "title", "url", "picture_hash"):
+        index = parts.schema.get_field_index(name)
+        parts = parts.set_column(index, name, parts.column(name).dictionary_encode())
+    assert reduce_actions(parts).actions.to_pylist() == expected
+
+
+# ------------------------------------------------------------------------------------------------------ options
 
 
 def test_thresholds_are_options():
     hand = Hand().click().wait(700).click().wait(5000).write("ab", 1500)
     assert len(summary(hand)) == 4
-    rules = ActionOptions(multi_click_ms=1000, typing_gap_ms=2000)
-    names = reduce_actions(by_devices(hand.rows), rules).actions.column("action").to_pylist()
-    assert names == ["doubleClick", "write"]
+    assert names_of(hand, multi_click_ms=1000, typing_gap_ms=2000) == ["doubleClick", "write"]
 
 
-# ------------------------------------------------------------------------------------------- a real recording
-
-
-@pytest.fixture(scope="module")
-def ducktrack():
-    imported = import_ducktrack(EXAMPLE, consent_id="c", participant="p", region="EU")
-    rows = imported.events.to_pylist()
-    return rows, reduce_actions(by_devices(rows))
-
-
-def test_a_real_recordings_presses_are_its_clicks_and_drags(ducktrack):
-    rows, reduction = ducktrack
-    downs = sum(row["kind"] == Kind.BUTTON_DOWN for row in rows)
-    ups = sum(row["kind"] == Kind.BUTTON_UP for row in rows)
-    names = Counter(reduction.actions.column("action").to_pylist())
-    singles = names["click"] + names["rightClick"] + names["middleClick"] + names["dragTo"]
-    assert downs == ups == 22 == singles + 2 * names["doubleClick"] + 3 * names["tripleClick"]
-
-
-def test_a_real_recordings_ticks_are_its_scrolls(ducktrack):
-    rows, reduction = ducktrack
-    assert sum(row["wheel_y"] or 0 for row in rows) / 120 == -140
-    assert sum(filter(None, reduction.actions.column("wheel_y_ticks").to_pylist())) == -140
-
-
-def test_a_real_recordings_keys_are_what_was_typed(ducktrack):
-    actions = ducktrack[1].actions
-    assert [text for text in actions.column("text").to_pylist() if text] == ["wikipedia", "transformer model"]
-    assert "enter" in actions.column("keys").to_pylist()
-
-
-def test_a_real_recordings_events_are_all_accounted_for(ducktrack):
-    rows, reduction = ducktrack
-    check(by_devices(rows), reduction)
-    oracle = Oracle(rows)
-    assert owners(reduction) == oracle.owner
-    found = reduction.actions.to_pylist()
-    assert [{name: a[name] for name in e} for a, e in zip(found, oracle.actions, strict=True)] == oracle.actions
-
-
-def test_a_real_recording_reduces_to_the_actions_that_were_reviewed_by_eye(ducktrack):
-    rows, reduction = ducktrack
-    lines = [line(action, rows[0]["time_us"]) for action in reduction.actions.to_pylist()]
-    assert lines == GOLDEN.read_text(encoding="utf-8").splitlines()
-
-
-def line(action, zero_us):
-    """An action as a person reads it: when, from where to where, what."""
-    start, end, approach = ((action[f"{name}_us"] - zero_us) / 1_000_000 for name in ("start", "end", "approach"))
-    parts = [f"{start:7.3f}–{end:7.3f} (from {approach:7.3f})", action["action"]]
-    for prefix in ("", "to_"):
-        if action[f"{prefix}x"] is not None:
-            parts.append(f"{prefix.replace('_', ' ')}({action[f'{prefix}x']:.1f}, {action[f'{prefix}y']:.1f})")
-    if action["action"] in ("scroll", "hscroll"):
-        parts.append(f"ticks=({action['wheel_x_ticks']:g}, {action['wheel_y_ticks']:g})")
-    parts += [f"{name}={action[name]!r}" for name in ("button", "text", "keys", "modifiers") if action[name]]
-    return " ".join(parts)
-
-
-def test_a_table_in_several_chunks_is_the_same_table():
-    rows = Hand(BEGIN_US).write("abc").click().wait(900).scroll().rows
-    whole = by_devices(rows)
-    parts = pa.concat_tables([whole.slice(0, 4), whole.slice(4)])
-    assert reduce_actions(parts).actions.equals(reduce_actions(whole).actions)
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ActionOptions)])
+def test_a_threshold_that_makes_no_sense_is_refused_by_its_name(name):
+    for value in (-1, 1 << 60):
+        with pytest.raises(ValueError, match=name):
+            ActionOptions(**{name: value})

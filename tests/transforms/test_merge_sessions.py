@@ -214,7 +214,7 @@ def described(built):
 @given(st.data())
 @settings(max_examples=120, deadline=None)
 def test_another_cut_into_segments_gives_the_same_episodes_and_steps(data):
-    options = BuildOptions(session_gap_s=4.0, episodes=EpisodeOptions(idle_gap_s=1.5, max_steps=6))
+    options = BuildOptions(session_gap_s=4.0, episodes=EpisodeOptions(max_steps=6))
     devices = {f"d{n}": data.draw(acts(max_acts=9)) for n in range(data.draw(st.integers(1, 2)))}
     devices = {device: with_screens(data.draw, rows) for device, rows in devices.items()}
     whole = [

@@ -3,9 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Hand, acts, by_devices, header_of, picture_hash_of, segment_of, table_of
 
-from taskreel.io.events import Kind
+from taskreel.io.events import Flag, Kind
 from taskreel.io.segments import encode_segment, read_segment
-from taskreel.transforms.actions import reduce_actions
+from taskreel.transforms.actions import ActionFlag, ActionOptions, reduce_actions
 from taskreel.transforms.build import BuildOptions, build_span
 from taskreel.transforms.merge import merge_segments
 from taskreel.transforms.steps import DRAFT_SCHEMA, STEP_FLAGS, Draft, Picture, Source, find_pictures, observe
@@ -24,43 +24,64 @@ def acts_with_screens(draw, max_acts=9):
             time_us = row["time_us"] - draw(st.sampled_from([0, 0, 1, 500]))
             time_us = max([time_us, *(other["time_us"] for other in seen[-1:])])
             shown = {} if picture is None else {"picture": picture, "picture_hash": picture_hash_of(picture)}
+            shown["picture_change_ppm"] = draw(st.sampled_from([None, None, 0, SAME_PPM, SAME_PPM + 1, 500_000]))
             seen.append({"time_us": time_us, "kind": int(Kind.SCREEN), "flags": 0, **shown})
         seen.append(row)
     return [row | {"seq": seq} for seq, row in enumerate(seen)]
 
 
-def reduced(*devices):
+SAME_PPM = 10
+
+
+def reduced(*devices, same_screen_ppm=0):
     events = by_devices(*devices)
-    actions = reduce_actions(events).actions
-    return events.to_pylist(), actions.to_pylist(), observe(events, actions)
+    actions = reduce_actions(events, ActionOptions(same_screen_ppm=same_screen_ppm)).actions
+    return events.to_pylist(), actions.to_pylist(), observe(events, actions, same_screen_ppm=same_screen_ppm)
 
 
-def screen_before(events, device, time_us):
-    """The first screen event since which the device's screen has looked as it did last before a time; a row or -1."""
-    rows = [
-        n for n, e in enumerate(events) if e["kind"] == Kind.SCREEN and e["device"] == device and e["time_us"] < time_us
-    ]
-    if not rows:
-        return -1
-    first = rows.pop()
-    while rows and events[rows[-1]]["picture_hash"] == events[first]["picture_hash"]:
-        first = rows.pop()
-    return first
+def looks_of(events, device, same_ppm):
+    """The screens of a device: (row, row of the screen since which it has looked like this), one after the other."""
+    looks = []
+    for n, event in enumerate(events):
+        if event["kind"] == Kind.SCREEN and event["device"] == device:
+            if not looks:
+                looks.append((n, n))
+                continue
+            before, since = looks[-1]
+            measured = event["picture_change_ppm"]
+            same = event["picture_hash"] == events[before]["picture_hash"]
+            same = same or (measured is not None and measured <= same_ppm)
+            looks.append((n, since if same else n))
+    return looks
 
 
-@given(acts_with_screens(), acts_with_screens(max_acts=4))
+def screen_before(events, device, time_us, same_ppm):
+    """The last capture strictly before a time, and since which row the screen had looked like this; or -1, -1."""
+    before = [look for look in looks_of(events, device, same_ppm) if events[look[0]]["time_us"] < time_us]
+    return before[-1] if before else (-1, -1)
+
+
+def next_us(actions, n):
+    """When the next action of the device of action n begins; a wait is over with its screen."""
+    following = [a for a in actions[n + 1 :] if a["device"] == actions[n]["device"]]
+    if not following:
+        return float("inf")
+    return following[0]["end_us" if following[0]["action"] == "wait" else "start_us"]
+
+
+@given(acts_with_screens(), acts_with_screens(max_acts=4), st.sampled_from([0, SAME_PPM]))
 @settings(max_examples=200, deadline=None)
-def test_an_observation_is_the_last_distinct_screen_strictly_before_the_press(one, two):
-    events, actions, seen = reduced(one, two)
+def test_an_observation_is_the_last_distinct_screen_strictly_before_the_press(one, two, same_ppm):
+    events, actions, seen = reduced(one, two, same_screen_ppm=same_ppm)
     for n, action in enumerate(actions):
-        assert seen.row[n] == screen_before(events, action["device"], action["start_us"])
-        assert seen.approach_row[n] == screen_before(events, action["device"], action["approach_us"])
+        assert seen.row[n] == screen_before(events, action["device"], action["start_us"], same_ppm)[1]
+        assert seen.approach_row[n] == screen_before(events, action["device"], action["approach_us"], same_ppm)[1]
 
 
-@given(acts_with_screens())
+@given(acts_with_screens(), st.sampled_from([0, SAME_PPM]))
 @settings(max_examples=200, deadline=None)
-def test_no_observation_is_at_or_after_its_actions_press(rows):
-    events, actions, seen = reduced(rows)
+def test_no_observation_is_at_or_after_its_actions_press(rows, same_ppm):
+    events, actions, seen = reduced(rows, same_screen_ppm=same_ppm)
     for n, action in enumerate(actions):
         if seen.row[n] >= 0:
             assert events[seen.row[n]]["time_us"] < action["start_us"]
@@ -69,24 +90,48 @@ def test_no_observation_is_at_or_after_its_actions_press(rows):
             assert events[seen.approach_row[n]]["time_us"] < action["approach_us"]
 
 
+@given(acts_with_screens(), acts_with_screens(max_acts=4), st.sampled_from([0, SAME_PPM]))
+@settings(max_examples=200, deadline=None)
+def test_the_screen_changed_if_a_distinct_one_came_before_the_next_action_began(one, two, same_ppm):
+    events, actions, seen = reduced(one, two, same_screen_ppm=same_ppm)
+    for n, action in enumerate(actions):
+        _, since = screen_before(events, action["device"], action["start_us"], same_ppm)
+        until_us = next_us(actions, n)
+        later = {
+            look for row, look in looks_of(events, action["device"], same_ppm) if events[row]["time_us"] < until_us
+        }
+        came = sorted(look for look in later if look > since)
+        assert seen.changed[n] == (since >= 0 and bool(came))
+        measured = [events[row]["picture_change_ppm"] for row in came]
+        if since >= 0:
+            assert seen.change_ppm[n] == (-1 if None in measured else sum(measured))
+
+
 @given(acts_with_screens())
 @settings(max_examples=200, deadline=None)
-def test_the_screen_changed_if_it_looked_different_before_the_next_action_began(rows):
+def test_the_focus_changed_if_another_window_took_it_after_the_last_capture(rows):
     events, actions, seen = reduced(rows)
     for n, action in enumerate(actions):
-        until_us = actions[n + 1]["start_us"] if n + 1 < len(actions) else float("inf")
-        before = screen_before(events, 0, action["start_us"])
-        after = screen_before(events, 0, until_us)
-        looks = [events[row]["picture_hash"] for row in (before, after)]
-        assert seen.changed[n] == (before >= 0 and looks[0] != looks[1])
+        captured, _ = screen_before(events, 0, action["start_us"], 0)
+        between = [e for e in events[captured + 1 :] if e["kind"] == Kind.FOCUS and e["time_us"] < action["start_us"]]
+        assert seen.focus_changed[n] == (captured >= 0 and bool(between))
+
+
+def test_what_a_segment_states_again_is_no_change_of_focus():
+    hand = Hand().focus("code", "a.py").screen(b"blue").wait(10)
+    hand.event(Kind.FOCUS, app="code", title="a.py", flags=Flag.RESTATED).wait(10).click()
+    hand.wait(2000).event(Kind.FOCUS, app="code", title="b.py", flags=Flag.RESTATED).wait(10).click()
+    _, _, seen = reduced(hand.rows)
+    assert seen.focus_changed.tolist() == [False, True]
 
 
 def test_pictures_that_are_equal_count_as_one_seen_since_the_first():
     hand = Hand().screen(b"blue").wait(1000).screen(b"blue").wait(1000).screen(b"blue").wait(500).click()
     hand.wait(10).screen(b"red").wait(1000).click().wait(2000).screen(b"blue").wait(10).click()
-    _, _, seen = reduced(hand.rows)
-    assert seen.row.tolist() == [0, 5, 8]
-    assert seen.changed.tolist() == [True, True, False]
+    _, actions, seen = reduced(hand.rows)
+    assert [a["action"] for a in actions] == ["click", "click", "wait", "click"]
+    assert seen.row.tolist() == [0, 5, 5, 8]
+    assert seen.changed.tolist() == [True, False, True, False]
 
 
 def test_the_screen_of_another_device_is_not_what_was_seen():
@@ -152,7 +197,7 @@ def test_a_step_shows_the_picture_of_its_observation_or_says_that_there_is_none(
         assert step["image"] == (events[row]["picture_hash"] if row >= 0 else None)
         assert ("no_picture" in flags) == (row < 0)
         assert ("picture_missing" in flags) == (row >= 0 and step["image"] is None)
-        assert ("unpaired" in flags) == action["unpaired"]
+        assert ("unpaired" in flags) == bool(action["flags"] & ActionFlag.UNPAIRED)
         if step["image"] is not None:
             assert step["image_age_us"] == action["start_us"] - events[row]["time_us"] > 0
         assert step["start_us"] + step["duration_us"] == action["end_us"]

@@ -1,13 +1,26 @@
-"""Actions: what the person did, from the events of a session. One pure function, `reduce_actions`."""
+"""Actions: what the person did, from the events of a session. One pure function, `reduce_actions`.
 
-from taskreel.transforms.actions.old import (
+`docs/actions.md` is the specification.
+"""
+
+from taskreel.transforms.actions.reducer import reduce_actions
+from taskreel.transforms.actions.rules import (
     ACTION_SCHEMA,
     MODIFIERS,
     REDUCER_VERSION,
+    ActionFlag,
     ActionOptions,
     Drop,
     Reduction,
-    reduce_actions,
 )
 
-__all__ = ["ACTION_SCHEMA", "MODIFIERS", "REDUCER_VERSION", "ActionOptions", "Drop", "Reduction", "reduce_actions"]
+__all__ = [
+    "ACTION_SCHEMA",
+    "MODIFIERS",
+    "REDUCER_VERSION",
+    "ActionFlag",
+    "ActionOptions",
+    "Drop",
+    "Reduction",
+    "reduce_actions",
+]

@@ -12,7 +12,7 @@ from taskreel.transforms.actions.stream import Stream
 from taskreel.transforms.looks import distinct_screens
 
 if TYPE_CHECKING:
-    from taskreel.transforms.actions.table import Parts
+    from taskreel.transforms.actions.parts import Parts
 
 _INPUT = (Kind.KEY_DOWN, Kind.KEY_UP, Kind.BUTTON_DOWN, Kind.BUTTON_UP, Kind.MOVE, Kind.SCROLL)
 
@@ -32,20 +32,19 @@ def waits(stream: Stream, parts: Parts, rules: ActionOptions) -> tuple[np.ndarra
     screens = screens[_came_by_itself(stream, screens, rules)]
     began = np.minimum(parts.first, parts.start)
     order = np.argsort(began, kind="stable")
-    ended_us = np.maximum.accumulate(stream.time_us[parts.end[order]])
+    ended = np.maximum.accumulate(parts.end[order])
     gap = np.searchsorted(began[order], screens)
     between = (gap > 0) & (gap < len(began))
     screens, gap = screens[between], gap[between]
-    at_rest = ended_us[gap - 1] <= stream.time_us[screens]
+    at_rest = ended[gap - 1] < screens
     screens, gap = screens[at_rest], gap[at_rest]
     last = np.flatnonzero(np.diff(gap, append=-1))
-    return screens[last], ended_us[gap[last] - 1]
+    return screens[last], stream.time_us[ended[gap[last] - 1]]
 
 
 def _came_by_itself(stream: Stream, screens: np.ndarray, rules: ActionOptions) -> np.ndarray:
     """Whether nothing was done in the `wait_ms` before each of some screens."""
-    is_input = np.zeros(max(Kind) + 1, bool)
-    is_input[list(_INPUT)] = True
-    previous = np.maximum.accumulate(np.where(is_input[stream.kind], np.arange(stream.rows), -1))[screens]
-    quiet_us = stream.time_us[screens] - stream.time_us[previous]
-    return (previous < 0) | (quiet_us >= rules.wait_ms * 1000)
+    inputs = stream.of_kind(*_INPUT)
+    before = np.searchsorted(inputs, screens) - 1
+    quiet_us = stream.time_us[screens] - stream.time_us[inputs[before]] if len(inputs) else np.zeros(len(screens))
+    return (before < 0) | (quiet_us >= rules.wait_ms * 1000)

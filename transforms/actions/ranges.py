@@ -12,6 +12,11 @@ def expanded(first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return number, np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths - first, lengths)
 
 
-def maximum_of_runs(values: np.ndarray, begins: np.ndarray) -> np.ndarray:
-    """The largest value of each run; runs begin at `begins`, of which the first is 0. Shape (runs,)."""
-    return np.maximum.reduceat(values, begins) if len(begins) else values[:0]
+def counts_before(rows: np.ndarray, end: int) -> np.ndarray:
+    """How many of some different rows lie before each row up to and with `end`; int32 of shape (end + 1,).
+
+    For many questions: one look-up each, where a search in `rows` would take fifty times as long.
+    """
+    counts = np.zeros(end + 1, np.int32)
+    counts[rows + 1] = 1
+    return np.cumsum(counts, out=counts)

@@ -15,6 +15,9 @@ from taskreel.io.schemas import PATH
 
 REDUCER_VERSION = "2"
 
+LARGEST_PX, LARGEST = 1 << 18, 1 << 40
+"""What the thresholds may be. Up to the square of the first, in units of a position, floats hold whole numbers."""
+
 MODIFIERS = ("ctrl", "alt", "shift", "meta")
 """In the order in which a hotkey names them."""
 
@@ -43,8 +46,9 @@ class ActionOptions:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) < 0:
-                raise ValueError(f"{field.name} is {getattr(self, field.name)}; it must not be negative")
+            value, most = getattr(self, field.name), LARGEST_PX if field.name.endswith("_px") else LARGEST
+            if not 0 <= value <= most:
+                raise ValueError(f"{field.name} is {value}; it must lie between 0 and {most}")
         if not self.repeat_interval_ms:
             raise ValueError("repeat_interval_ms is 0; a held key repeats after at least 1 ms")
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 from taskreel.io.schemas import PATH
-from taskreel.transforms.actions.moves import Rests
+from taskreel.transforms.actions.acts import Act, is_one_of
+from taskreel.transforms.actions.keyboard import ANY_MODIFIER, printable_texts, typed_keys
+from taskreel.transforms.actions.moves import POINTED
+from taskreel.transforms.actions.parts import Parts
 from taskreel.transforms.actions.paths import simplified
+from taskreel.transforms.actions.presses import Presses
 from taskreel.transforms.actions.ranges import expanded
-from taskreel.transforms.actions.rules import ACTION_SCHEMA, MODIFIERS, ActionFlag, ActionOptions, Drop
-from taskreel.transforms.actions.starters import ANY_MODIFIER, POINTED, Act, Starters
-from taskreel.transforms.actions.stream import Stream
+from taskreel.transforms.actions.rules import ACTION_SCHEMA, MODIFIERS, ActionFlag, ActionOptions
+from taskreel.transforms.actions.starters import Starters
+from taskreel.transforms.actions.stream import Keys, Stream
 
 _NAMES = (
     "click",
@@ -52,7 +54,18 @@ _NAME_OF_ACT = {
     Act.WAIT: "wait",
     Act.TERMINATE: "terminate",
 }
+_NUMBER = {name: number for number, name in enumerate(_NAMES)}
+_NUMBER_OF_ACT = np.array([_NUMBER[_NAME_OF_ACT[act]] for act in Act], np.int32)
+_NUMBER_OF_CLICK = np.array(
+    [
+        _NUMBER[name]
+        for name in (*["click"] * 6, "middleClick", "rightClick", *["doubleClick"] * 4, *["tripleClick"] * 4)
+    ],
+    np.int32,
+)
+"""By four times the number of presses, and the code of the button; 1 for all but 2 and 3."""
 _BUTTON_NAMES = {1: "left", 2: "middle", 3: "right"}
+_LARGEST_COUNT = np.iinfo(np.int32).max
 _FLAG_OF_EVENT = {
     Flag.SYNTHETIC: ActionFlag.SYNTHETIC,
     Flag.RECORDER_CONTROL: ActionFlag.RECORDER_CONTROL,
@@ -60,57 +73,6 @@ _FLAG_OF_EVENT = {
     Flag.UNKNOWN_LAYOUT: ActionFlag.UNKNOWN_LAYOUT,
     Flag.INFERRED: ActionFlag.INFERRED,
 }
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of actions, as rows of events; arrays of shape (actions,).
-
-    `act`: the class; `head`: the row by which it is in order; `start`, `end`: its first and last event, but for moves
-    that lead to it; `first`: the first of those, or its first starter; `start_us`: when it began.
-    """
-
-    act: np.ndarray
-    head: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    first: np.ndarray
-    start_us: np.ndarray
-
-    def led_by(self, first: np.ndarray) -> Parts:
-        """The same with approaches that begin at some rows."""
-        return replace(self, first=first)
-
-    def and_rests(self, rests: Rests, owner: np.ndarray, stream: Stream) -> Parts:
-        """With rests of the pointer, which from now on own their moves."""
-        number, row = expanded(rests.first, rests.last + 1)
-        mine = (stream.kind[row] == Kind.MOVE) & (owner[row] == Drop.MOVE)
-        owner[row[mine]] = len(self.head) + number[mine]
-        act = np.full(len(rests.first), Act.MOVE, np.int8)
-        began_us = stream.time_us[rests.first]
-        return self._and(Parts(act, rests.first, rests.first, rests.last, rests.first, began_us))
-
-    def and_events(self, act: Act, rows: np.ndarray, since_us: np.ndarray, owner: np.ndarray) -> Parts:
-        """With actions of one event each, which began at some times."""
-        owner[rows] = len(self.head) + np.arange(len(rows))
-        return self._and(Parts(np.full(len(rows), act, np.int8), rows, rows, rows, rows, since_us))
-
-    def _and(self, more: Parts) -> Parts:
-        if not len(more.head):
-            return self
-        return Parts(
-            *(np.concatenate([getattr(self, field.name), getattr(more, field.name)]) for field in fields(Parts))
-        )
-
-    def in_order(self, owner: np.ndarray) -> tuple[Parts, np.ndarray, np.ndarray]:
-        """By head; with the owners by their new numbers, and the new number of each action."""
-        if (np.diff(self.head) > 0).all():
-            return self, owner, np.arange(len(self.head))
-        order = np.argsort(self.head, kind="stable")
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order))
-        numbers = np.append(rank, np.arange(min(Drop), 0, dtype=np.int32))  # an owner below 0 counts from the end
-        return Parts(*(getattr(self, field.name)[order] for field in fields(Parts))), numbers[owner], rank
 
 
 class Table:
@@ -126,34 +88,37 @@ class Table:
         rules: ActionOptions,
     ) -> None:
         self.stream, self.starters, self.parts, self.owner, self.rules = stream, starters, parts, owner, rules
-        self.first = np.flatnonzero(np.diff(starters.action, prepend=-1))
-        self.last = np.append(self.first[1:], len(starters.row)) - 1
-        self.act = starters.act[self.last] if len(self.first) else starters.act
+        self.first, self.last = starters.first, starters.last
         self.rank = rank[: len(self.first)]
+        self.act = starters.act[self.last]
+        self.head = starters.row[self.first]
+        self.size = (self.last - self.first + 1).astype(np.int32)
+        self.approach_us = np.minimum(parts.start_us, stream.time_us[parts.first])
+        self.code = stream.numbers("code")[self.head]
 
     def build(self) -> pa.Table:
         """All columns (`ACTION_SCHEMA`)."""
-        stream, parts = self.stream, self.parts
-        focus = stream.focus(parts.head)
         count, is_computed = self._counts()
         columns = {
             "action": self._names(),
             **self._bounds(),
-            **{name: stream.numbers(name, parts.head) for name in ("recording", "device", "segment")},
+            **{name: self.stream.numbers(name)[self.parts.head] for name in ("recording", "device", "segment")},
             **self._positions(),
             "path": self._paths(),
-            "button": self._spread(self._buttons()),
-            "clicks": self._spread(self._clicks()),
+            **self._of_buttons(),
             **self._wheel(),
             "text": self._texts(),
             "keys": self._spread(self._keys()),
-            "count": self._spread(count),
+            "count": count,
             "modifiers": self._modifiers(),
-            **{name: stream.of_focus(name, focus) for name in ("app", "title", "url")},
+            **self.stream.windows(self.parts.head),
             "flags": self._flags(is_computed),
         }
         arrays = [_typed(columns[field.name], field.type) for field in ACTION_SCHEMA]
         return pa.table(arrays, schema=ACTION_SCHEMA)
+
+    def _nulls(self) -> pa.Array:
+        return pa.nulls(len(self.parts.head))
 
     def _spread(self, values: pa.Array) -> pa.Array:
         """What is known of actions with starters, as a column of all; null for the others."""
@@ -167,19 +132,13 @@ class Table:
     # ------------------------------------------------------------------------------------------------ when
 
     def _names(self) -> pa.DictionaryArray:
-        number = {name: index for index, name in enumerate(_NAMES)}
-        of_act = np.array([number[_NAME_OF_ACT[act]] for act in Act], np.int32)
-        names = of_act[self.parts.act]
-        own = of_act[self.act]
-        size = self.last - self.first + 1
-        click = np.flatnonzero(self.act == Act.CLICK)
-        code = self.stream.numbers("code", self.starters.row[self.first[click]])
-        by_code = np.where(code == 2, number["middleClick"], np.where(code == 3, number["rightClick"], number["click"]))
-        by_size = np.where(size[click] == 2, number["doubleClick"], number["tripleClick"])
-        own[click] = np.where(size[click] == 1, by_code, by_size)
+        own = _NUMBER_OF_ACT[self.act]
+        if (click := self.act == Act.CLICK).any():
+            by_code = np.where((self.code == 2) | (self.code == 3), self.code, 1)
+            own = np.where(click, _NUMBER_OF_CLICK[4 * np.minimum(self.size, 3) + by_code], own)
         scroll = np.flatnonzero(self.act == Act.SCROLL)
-        sideways = self.stream.numbers("wheel_y", self.starters.row[self.first[scroll]]) == 0
-        own[scroll[sideways]] = number["hscroll"]
+        own[scroll[self.stream.numbers("wheel_y")[self.head[scroll]] == 0]] = _NUMBER["hscroll"]
+        names = _NUMBER_OF_ACT[self.parts.act]
         names[self.rank] = own
         return pa.DictionaryArray.from_arrays(names, list(_NAMES))
 
@@ -189,7 +148,7 @@ class Table:
         return {
             "start_us": parts.start_us,
             "end_us": stream.time_us[parts.end],
-            "approach_us": np.minimum(parts.start_us, stream.time_us[parts.first]),
+            "approach_us": self.approach_us,
             "first_seq": first_seq,
             "last_seq": last_seq,
         }
@@ -198,14 +157,15 @@ class Table:
         """The least and greatest seq of each action's events, in the recording of its head."""
         stream, parts = self.stream, self.parts
         seq, recording = stream.numbers("seq"), stream.numbers("recording")
-        if recording.min() == recording.max() and (np.diff(seq) > 0).all():
+        if recording.min() == recording.max() and (seq[1:] > seq[:-1]).all():
             return seq[parts.start], seq[parts.end]
         rows = np.flatnonzero(self.owner >= 0)
         mine = self.owner[rows]
         counts = (rows >= parts.start[mine]) & (recording[rows] == recording[parts.head[mine]])
         counts &= (stream.kind[rows] != Kind.MOVE) | (rows > parts.head[mine]) | (parts.act[mine] == Act.MOVE)
         rows, mine = rows[counts], mine[counts]
-        first, last = np.full(len(parts.head), np.iinfo(np.int64).max), np.full(len(parts.head), -1)
+        bounds = np.iinfo(np.int64)
+        first, last = np.full(len(parts.head), bounds.max), np.full(len(parts.head), bounds.min)
         np.minimum.at(first, mine, seq[rows])
         np.maximum.at(last, mine, seq[rows])
         return first, last
@@ -214,172 +174,167 @@ class Table:
 
     def _positions(self) -> dict[str, pa.Array]:
         stream, parts = self.stream, self.parts
-        pointed = np.isin(parts.act, (*POINTED, Act.MOVE))
-        x, y, known = stream.place_in_any_order(np.where(parts.act == Act.MOVE, parts.end, parts.head))
-        release = np.full(len(parts.head), -1)
-        drags = np.flatnonzero(self.act == Act.DRAG)
-        release[self.rank[drags]] = self.starters.up[self.last[drags]]
-        to_x, to_y, to_known = stream.place_in_any_order(np.maximum(release, 0))
         before = self._before()
-        cursor_x, cursor_y, had_place = stream.place_in_any_order(np.maximum(before, 0))
-        return {
-            "x": _px(x, pointed & known),
-            "y": _px(y, pointed & known),
-            "to_x": _px(to_x, (release >= 0) & to_known),
-            "to_y": _px(to_y, (release >= 0) & to_known),
-            "cursor_x": _px(cursor_x, (before >= 0) & had_place),
-            "cursor_y": _px(cursor_y, (before >= 0) & had_place),
-        }
+        cursor = stream.place(np.maximum(before, 0))
+        columns = _px_columns("cursor_", *cursor, before >= 0)
+        pointed = is_one_of(parts.act, *POINTED, Act.MOVE)
+        if pointed.any():
+            at = np.where(parts.act == Act.MOVE, parts.end, parts.head)
+            columns |= _px_columns("", *stream.place(at), pointed)
+        drags = np.flatnonzero(self.act == Act.DRAG)
+        if len(drags):
+            release = np.full(len(parts.head), -1)
+            release[self.rank[drags]] = self.starters.up[self.last[drags]]
+            columns |= _px_columns("to_", *stream.place(np.maximum(release, 0)), release >= 0)
+        return {name: columns.get(name, self._nulls()) for name in ("x", "y", "to_x", "to_y", "cursor_x", "cursor_y")}
 
     def _before(self) -> np.ndarray:
         """The last row before the time at which each action, with its approach, began; -1 for none."""
-        stream, parts = self.stream, self.parts
-        began = np.minimum(parts.first, parts.start)
-        waited = np.flatnonzero(parts.act == Act.WAIT)
-        began[waited] = np.searchsorted(stream.time_us, parts.start_us[waited])
-        return np.searchsorted(stream.time_us, stream.time_us[began]) - 1 if self._has_ties() else began - 1
-
-    def _has_ties(self) -> bool:
-        return bool((np.diff(self.stream.time_us) == 0).any())
+        parts, time_us = self.parts, self.stream.time_us
+        before = np.minimum(parts.first, parts.start) - 1
+        later = np.flatnonzero((before >= 0) & (time_us[before] >= self.approach_us))
+        before[later] = np.searchsorted(time_us, self.approach_us[later]) - 1
+        return before
 
     def _paths(self) -> pa.Array:
         """The simplified ways of drags, and with `keep_moves` of moves."""
-        stream, parts = self.stream, self.parts
-        press = np.full(len(parts.head), -1)
-        drags = np.flatnonzero(self.act == Act.DRAG)
-        press[self.rank[drags]] = self.starters.row[self.last[drags]]
-        if self.rules.keep_moves:
-            moves = parts.act == Act.MOVE
-            press[moves] = parts.head[moves]
+        press, end = self._ways()
         mine = np.flatnonzero(press >= 0)
-        number, row = expanded(press[mine], parts.end[mine] + 1)
-        is_end = (row == press[mine][number]) | (row == self._release()[mine][number])
-        is_on_way = (stream.kind[row] == Kind.MOVE) & (self.owner[row] == mine[number])
-        number, row = number[is_end | is_on_way], row[is_end | is_on_way]
-        x, y, known = stream.place_in_any_order(row)
+        if not len(mine):
+            return self._nulls()
+        number, row, x, y = self._points(mine, press[mine], end[mine])
         begins = np.flatnonzero(np.diff(number, prepend=-1))
         keep = simplified(x, y, begins, self.rules.path_tolerance_px * POSITION_UNITS_PER_PX)
-        row, x, y, number, known = row[keep], x[keep], y[keep], number[keep], known[keep]
-        places = pa.StructArray.from_arrays(
-            [
-                pa.array(stream.time_us[row] - parts.start_us[mine][number]),
-                _px(x, known),
-                _px(y, known),
-            ],
-            fields=list(PATH.value_type),
-        )
-        lengths = np.zeros(len(parts.head) + 1, np.int64)
-        lengths[mine + 1] = np.bincount(number, minlength=len(mine))
-        offsets = pa.array(np.cumsum(lengths).astype(np.int32))
-        return pa.ListArray.from_arrays(offsets, places, type=PATH, mask=pa.array(press < 0))
+        number, row, x, y = number[keep], row[keep], x[keep], y[keep]
+        since_us = self.stream.time_us[row] - self.parts.start_us[number]
+        places = [pa.array(values) for values in (since_us, x / POSITION_UNITS_PER_PX, y / POSITION_UNITS_PER_PX)]
+        lengths = np.bincount(number, minlength=len(press))
+        offsets = pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32))
+        points = pa.StructArray.from_arrays(places, fields=list(PATH.value_type))
+        return pa.ListArray.from_arrays(offsets, points, type=PATH, mask=pa.array(lengths == 0))
 
-    def _release(self) -> np.ndarray:
-        release = self.parts.end.copy()
+    def _ways(self) -> tuple[np.ndarray, np.ndarray]:
+        """From and to which row the way of each action goes that has one; -1 for the others."""
+        press, end = np.full(len(self.parts.head), -1), self.parts.end.copy()
         drags = np.flatnonzero(self.act == Act.DRAG)
-        release[self.rank[drags]] = self.starters.up[self.last[drags]]
-        return release
+        press[self.rank[drags]] = self.starters.row[self.last[drags]]
+        end[self.rank[drags]] = self.starters.up[self.last[drags]]
+        if self.rules.keep_moves:
+            moves = self.parts.act == Act.MOVE
+            press[moves] = self.parts.head[moves]
+        return press, end
+
+    def _points(
+        self, actions: np.ndarray, first: np.ndarray, last: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The known places on the ways of some actions: the action, row, x and y of each."""
+        way, row = expanded(first, last + 1)
+        number = actions[way]
+        used = (self.stream.kind[row] == Kind.MOVE) & (self.owner[row] == number)
+        used |= (row == first[way]) | (row == last[way])
+        number, row = number[used], row[used]
+        x, y, known = self.stream.place(row)
+        return number[known], row[known], x[known], y[known]
 
     # ------------------------------------------------------------------------------------------------ what
 
-    def _buttons(self) -> pa.DictionaryArray:
-        is_button = np.isin(self.act, (Act.CLICK, Act.DRAG, Act.MOUSE_DOWN, Act.MOUSE_UP))
-        code = self.stream.numbers("code", self.starters.row[self.first]).astype(np.int64)
-        codes = np.unique(code[is_button])
-        words = [_BUTTON_NAMES.get(value, f"button{value}") for value in codes.tolist()]
-        return _words(np.searchsorted(codes, code), words, ~is_button)
-
-    def _clicks(self) -> pa.Array:
-        is_press = np.isin(self.act, (Act.CLICK, Act.DRAG))
-        return pa.array((self.last - self.first + 1).astype(np.int32), mask=~is_press)
+    def _of_buttons(self) -> dict[str, pa.Array]:
+        """Which button, and how many presses of it."""
+        is_button = is_one_of(self.act, Act.CLICK, Act.DRAG, Act.MOUSE_DOWN, Act.MOUSE_UP)
+        if not is_button.any():
+            return {"button": self._nulls(), "clicks": self._nulls()}
+        codes, number = _numbered(np.where(is_button, self.code, 0))
+        words = [_BUTTON_NAMES.get(value, f"button{value}") for value in codes]
+        is_press = is_one_of(self.act, Act.CLICK, Act.DRAG)
+        return {
+            "button": self._spread(_words(number, words, ~is_button)),
+            "clicks": self._spread(_masked(self.size, ~is_press)),
+        }
 
     def _wheel(self) -> dict[str, pa.Array]:
-        columns = {}
         is_scroll = self.act == Act.SCROLL
-        for axis in ("x", "y"):
-            ticks = np.zeros(len(self.act))
-            if is_scroll.any():
-                rows = np.flatnonzero(self.starters.act == Act.SCROLL)
-                units = self.stream.numbers(f"wheel_{axis}", self.starters.row[rows]).astype(np.int64)
-                begins = np.searchsorted(rows, self.first[is_scroll])
+        columns = dict.fromkeys(("wheel_x_ticks", "wheel_y_ticks"), self._nulls())
+        if is_scroll.any():
+            rows = np.flatnonzero(self.starters.act == Act.SCROLL)
+            begins = np.searchsorted(rows, self.first[is_scroll])
+            for axis in ("wheel_x", "wheel_y"):
+                ticks = np.zeros(len(self.act))
+                units = self.stream.numbers(axis)[self.starters.row[rows]].astype(np.int64)
                 ticks[is_scroll] = np.add.reduceat(units, begins) / WHEEL_UNITS_PER_TICK
-            columns[f"wheel_{axis}_ticks"] = self._spread(pa.array(ticks, mask=~is_scroll))
+                columns[f"{axis}_ticks"] = self._spread(_masked(ticks, ~is_scroll))
         return columns
 
     def _texts(self) -> pa.Array:
         """What was typed, each backspace as the character that it is; the outcome of a task that ends."""
-        keys, starters = self.stream.keys, self.starters
-        texts = pa.nulls(len(self.act), pa.string())
-        typed = np.flatnonzero(starters.act == Act.TYPE)
-        if len(typed):
-            erased = keys.table(lambda key: key == "backspace")[keys.name_at(starters.row[typed])]
-            letter = np.where(erased, len(keys.texts), keys.text_at(starters.row[typed]))
-            letters = pa.array([*keys.texts, "\b"], pa.string()).take(pa.array(letter))
-            is_text = self.act == Act.TYPE
-            begins = np.searchsorted(typed, self.first[is_text])
-            joined = _joined(letters, begins)
+        texts = self._nulls()
+        is_text = self.act == Act.TYPE
+        if is_text.any():
+            typing = self.starters.act == Act.TYPE
+            typed = np.flatnonzero(typing)
+            begins = (np.cumsum(typing) - 1)[self.first[is_text]]
+            joined = _joined(_letters(self.stream.keys, self.starters.row[typed]), begins)
             if self.rules.resolve_edits:
                 joined = pa.array([_resolved(text) for text in joined.to_pylist()], pa.string())
-            texts = _at(joined, is_text)
-        texts = self._spread(texts)
+            texts = self._spread(_at(joined, is_text))
         ends = self.parts.act == Act.TERMINATE
         if ends.any():
             outcomes = self.stream.events.column("key").take(pa.array(self.parts.head[ends])).combine_chunks()
-            texts = pc.if_else(pa.array(ends), _at(outcomes.cast(pa.string()), ends), texts)
+            texts = pc.if_else(pa.array(ends), _at(outcomes.cast(pa.string()), ends), texts.cast(pa.string()))
         return texts
 
-    def _keys(self) -> pa.DictionaryArray:
+    def _keys(self) -> pa.Array:
         """The key of a press, the whole chord of a hotkey."""
         keys = self.stream.keys
-        has_key = np.isin(self.act, (Act.HOTKEY, Act.PRESS, Act.KEY_DOWN, Act.KEY_UP))
-        row = self.starters.row[self.first]
-        name = np.zeros(len(row), np.int64)
-        name[has_key] = keys.name_at(row[has_key])
-        chord = np.where(self.act == Act.HOTKEY, self.starters.held[self.first] & ANY_MODIFIER, 0)
-        code = chord * max(1, len(keys.names)) + name
-        used = np.flatnonzero(np.bincount(code[has_key], minlength=1))
-        number = np.zeros(code.max(initial=0) + 1, np.int64)
-        number[used] = np.arange(len(used))
-        words = (
-            [_chord(int(value) // len(keys.names), keys.names[int(value) % len(keys.names)]) for value in used]
-            if keys.names
-            else []
-        )
-        return _words(number[code], words, ~has_key)
+        has_key = is_one_of(self.act, Act.HOTKEY, Act.PRESS, Act.KEY_DOWN, Act.KEY_UP)
+        if not has_key.any():
+            return pa.nulls(len(self.act))
+        name = np.zeros(len(self.act), np.int64)
+        name[has_key] = keys.name[self.head[has_key]]
+        chord = np.where(self.act == Act.HOTKEY, self.starters.held[self.first] & ANY_MODIFIER, 0).astype(np.int64)
+        used, number = _numbered(chord * len(keys.names) + name)
+        words = [_chord(code // len(keys.names), keys.names[code % len(keys.names)]) for code in used]
+        return _words(number, words, ~has_key)
 
     def _counts(self) -> tuple[pa.Array, np.ndarray]:
-        """How many times keys acted, and whether that is computed; of actions with starters."""
-        stream, starters = self.stream, self.starters
-        is_key = np.isin(self.act, (Act.HOTKEY, Act.PRESS))
-        count = np.ones(len(self.act), np.int64)
-        leaders = np.searchsorted(starters.row[self.first], starters.leader)
-        np.add.at(count, leaders, 1)
+        """How many times keys acted, and whether that is computed; the latter of actions with starters."""
+        starters = self.starters
         is_computed = np.zeros(len(self.act), bool)
-        if not starters.tells_repeats:
-            row, up = starters.row[self.first], starters.up[self.first]
-            can = np.flatnonzero(is_key & (up >= 0))
-            can = can[stream.keys.is_plain[stream.keys.name_at(row[can])]]
-            over_us = stream.time_us[up[can]] - stream.time_us[row[can]] - self.rules.repeat_delay_ms * 1000
-            can, over_us = can[over_us > 0], over_us[over_us > 0]
-            count[can] = 2 + over_us // (self.rules.repeat_interval_ms * 1000)
-            is_computed[can] = True
-        return pa.array(count.astype(np.int32), mask=~is_key), is_computed
+        is_key = is_one_of(self.act, Act.HOTKEY, Act.PRESS)
+        if not is_key.any():
+            return self._nulls(), is_computed
+        count = 1 + np.bincount(np.searchsorted(self.head, starters.leader), minlength=len(self.act))
+        if not len(starters.keys.repeat):
+            mine, computed = self._computed_counts(np.flatnonzero(is_key & (starters.up[self.first] >= 0)))
+            count[mine] = computed
+            is_computed[mine] = True
+        count = np.minimum(count, _LARGEST_COUNT).astype(np.int32)
+        return self._spread(_masked(count, ~is_key)), is_computed
 
-    def _modifiers(self) -> pa.DictionaryArray:
+    def _computed_counts(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of some actions of plain keys, those held so long that the key repeated, and how many times it acted."""
+        keys, time_us = self.stream.keys, self.stream.time_us
+        actions = actions[keys.is_plain[keys.name[self.head[actions]]]]
+        held_us = time_us[self.starters.up[self.first[actions]]] - time_us[self.head[actions]]
+        over_us = held_us - self.rules.repeat_delay_ms * 1000
+        over = over_us > 0
+        return actions[over], 2 + over_us[over] // (self.rules.repeat_interval_ms * 1000)
+
+    def _modifiers(self) -> pa.Array:
         """The modifiers held at the head; one that is itself the key is left out."""
         keys, heads = self.stream.keys, self.parts.head
         mask = keys.held(heads) & np.uint8(ANY_MODIFIER)
-        on_key = np.flatnonzero(np.isin(self.parts.act, (Act.PRESS, Act.HOTKEY, Act.TYPE)))
-        itself = keys.bit[keys.name_at(heads[on_key])] if len(on_key) else np.zeros(0, np.uint8)
-        mask[on_key] &= ~itself
+        if not mask.any():
+            return self._nulls()
+        on_key = np.flatnonzero(is_one_of(self.parts.act, Act.PRESS))
+        mask[on_key] &= ~keys.bit[keys.name[heads[on_key]]] if len(on_key) else mask[on_key]
         words = [_chord(value) for value in range(ANY_MODIFIER + 1)]
         return _words(mask, words, mask == 0)
 
     def _flags(self, is_computed: np.ndarray) -> np.ndarray:
         stream, starters = self.stream, self.starters
         flags = np.zeros(len(self.parts.head), np.int32)
-        unpaired = starters.unpaired | _held_by_unpaired(stream, starters)
-        if unpaired.any():
-            np.bitwise_or.at(flags, self.rank[starters.action[unpaired]], np.int32(ActionFlag.UNPAIRED))
+        flags[self.rank[starters.action[starters.is_unpaired]]] = ActionFlag.UNPAIRED
+        flags[_within(self.parts.head, *_stuck(stream, starters.keys))] = ActionFlag.UNPAIRED
         flags[self.rank[is_computed]] |= ActionFlag.ESTIMATED_COUNT
         rows = np.flatnonzero(stream.flags)
         rows = rows[self.owner[rows] >= 0]
@@ -388,14 +343,23 @@ class Table:
         return flags
 
 
-def _held_by_unpaired(stream: Stream, starters: Starters) -> np.ndarray:
-    """Whether at a starter that begins an action a modifier counts as held whose release never came."""
-    edges = np.zeros(len(starters.row) + 1, np.int64)
-    for first, end in starters.stuck:
-        edges[np.searchsorted(starters.row, first)] += 1
-        edges[np.searchsorted(starters.row, end)] -= 1
-    begins = np.diff(starters.action, prepend=-1) > 0
-    return (np.cumsum(edges)[:-1] > 0) & begins
+def _stuck(stream: Stream, presses: Presses) -> tuple[np.ndarray, np.ndarray]:
+    """Where modifiers count as held whose release never came: until the key goes down again, or to the end."""
+    mine = np.flatnonzero(stream.keys.is_modifier[presses.which])
+    mine = mine[np.argsort(presses.which[mine], kind="stable")]
+    down, which = presses.down[mine], presses.which[mine]
+    end = np.full(len(mine), stream.rows)
+    end[:-1] = np.where(which[1:] == which[:-1], down[1:], stream.rows)
+    lost = presses.up[mine] < 0
+    return down[lost], end[lost]
+
+
+def _within(rows: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Whether each of some sorted rows lies in any of some ranges; `ends` are exclusive."""
+    edges = np.zeros(len(rows) + 1, np.int64)
+    np.add.at(edges, np.searchsorted(rows, begins), 1)
+    np.subtract.at(edges, np.searchsorted(rows, ends), 1)
+    return np.cumsum(edges[:-1]) > 0
 
 
 def _action_flags(flags: np.ndarray, kind: np.ndarray) -> np.ndarray:
@@ -427,6 +391,23 @@ def _resolved(text: str) -> str:
     return "".join(kept)
 
 
+def _letters(keys: Keys, rows: np.ndarray) -> pa.StringArray:
+    """What the keyboard produced at some typed keys; a backspace is the character that it is."""
+    none, space, backspace = len(keys.texts), len(keys.texts) + 1, len(keys.texts) + 2
+    name, letter = keys.name[rows], keys.text[rows]
+    if backspace > np.iinfo(letter.dtype).max:
+        letter = letter.astype(np.int64)
+    is_printable = printable_texts(keys)
+    special = np.flatnonzero(typed_keys(keys)[name] | ~is_printable[letter])
+    printed = np.where(is_printable[letter[special]], letter[special], none)
+    by_name = name[special]
+    is_space, is_backspace = (keys.are(lambda key, word=word: key == word) for word in ("space", "backspace"))
+    printed[is_space[by_name] & (printed == none)] = space
+    printed[is_backspace[by_name]] = backspace
+    letter[special] = printed
+    return pa.array([*keys.texts, "", " ", "\b"], pa.string()).take(pa.array(letter))
+
+
 def _joined(letters: pa.StringArray, begins: np.ndarray) -> pa.StringArray:
     """Texts of consecutive letters, of the same buffer: only the offsets are new."""
     offsets = np.frombuffer(letters.buffers()[1], np.int32, len(letters) + 1, letters.offset * 4)
@@ -442,14 +423,34 @@ def _at(values: pa.Array, where: np.ndarray) -> pa.Array:
     return values.take(pa.array(index, mask=~where))
 
 
+def _numbered(codes: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """The values that occur, in order, and which of them each is."""
+    low, high = int(codes.min()), int(codes.max())
+    if high - low > len(codes) + (1 << 16):
+        values, number = np.unique(codes, return_inverse=True)
+        return values.tolist(), number
+    used = np.flatnonzero(np.bincount(codes - low))
+    number = np.zeros(high - low + 1, np.int32)
+    number[used] = np.arange(len(used))
+    return (used + low).tolist(), number[codes - low]
+
+
+def _masked(values: np.ndarray, mask: np.ndarray) -> pa.Array:
+    return pa.array(values, mask=mask if mask.any() else None)
+
+
 def _words(number: np.ndarray, words: list[str], mask: np.ndarray) -> pa.DictionaryArray:
-    indices = pa.array(number.astype(np.int32), mask=mask if mask.any() else None)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(words, pa.string()))
+    return pa.DictionaryArray.from_arrays(_masked(number.astype(np.int32), mask), pa.array(words, pa.string()))
 
 
-def _px(values: np.ndarray, valid: np.ndarray) -> pa.Array:
-    return pa.array(values / POSITION_UNITS_PER_PX, pa.float64(), mask=None if valid.all() else ~valid)
+def _px_columns(prefix: str, x: np.ndarray, y: np.ndarray, known: np.ndarray, where: np.ndarray) -> dict[str, pa.Array]:
+    mask = ~(known & where)
+    return {f"{prefix}{axis}": _masked(v / POSITION_UNITS_PER_PX, mask) for axis, v in (("x", x), ("y", y))}
 
 
-def _typed(values: object, kind: pa.DataType) -> pa.Array:
-    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
+def _typed(values: pa.Array | np.ndarray, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array) and pa.types.is_null(values.type):
+        return pa.nulls(len(values), kind)
+    if isinstance(values, pa.Array):
+        return values if values.type == kind else values.cast(kind)
+    return pa.array(values, kind)

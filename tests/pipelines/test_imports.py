@@ -1,0 +1,53 @@
+"""Recordings that others made, from their own files to the steps of a dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from real_recordings import SAMPLES, Sample
+from typer.testing import CliRunner
+
+from taskreel.__main__ import app
+from taskreel.io import dataset as datasets
+from taskreel.pipelines.summary import facts
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+GOLDEN = ROOT / "tests" / "transforms" / "golden"
+
+
+def command(*args: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+LIBINPUT = DATA / "libinput"
+RECORDINGS = [*SAMPLES, *(Sample("libinput", path, path.stem) for path in sorted(LIBINPUT.glob("*.yml")))]
+TEXTS = {"ducktrack": ["wikipedia", "transformer model"], "owamcap": ["test text"]}
+
+
+@pytest.mark.parametrize("sample", RECORDINGS, ids=lambda sample: sample.name)
+def test_import_run_inspect(sample: Sample, tmp_path: Path) -> None:
+    source, segments, out = sample.path, tmp_path / "in", tmp_path / "out"
+    said = json.loads(command("import", sample.format, source, "--out", segments, "--grant", "--json"))
+    if not said["events"]:
+        assert sample.name == "roccat-kone-mouse"
+        assert not segments.exists()  # decision 0014
+        return
+    command("run", "--input", segments, "--output", out, "--as-of", "2027-01-01T00:00:00Z")
+    dataset = datasets.open(str(out))
+    values = facts(dataset)
+    assert values["events"]["read"] == said["events"]
+    assert values["imbalances"] == []
+    steps = dataset.steps(["start_us", "action", "text", "image_age_us"]).sort_by("start_us").to_pylist()
+    assert [step["text"] for step in steps if step["text"]] == TEXTS.get(sample.name, []) or sample.format == "libinput"
+    golden = GOLDEN / f"{sample.name}.txt"
+    if golden.exists():
+        assert len(steps) == len(golden.read_text(encoding="utf-8").splitlines())
+    ages = [step["image_age_us"] for step in steps]
+    assert all(age > 0 for age in ages) if sample.name == "owamcap" else ages == [None] * len(ages)
+    assert json.loads(command("inspect", out, "--json"))["events"]["read"] == said["events"]
+    command("verify", out)
