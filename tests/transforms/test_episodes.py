@@ -384,7 +384,7 @@ def sessions_of_units(draw):
         last_us=start_us + lasts_us // 2,
         end_us=start_us + lasts_us,
         idle_us=idle_us,
-        completes=whole(0, 2),
+        completes=whole(0, 1).astype(bool),
     )
 
 

@@ -20,7 +20,7 @@ class EpisodeOptions:
     - `cut_bits`: the price of any cut; `blind_cut_bits` where the session tells of no window.
     - `idle_bits`, `idle_scale_s`, `longest_idle_s`: a cut is cheaper by `idle_bits` each time that idle time + scale
       doubles; idle time beyond the longest says no more.
-    - `completion_bits`: a cut is cheaper by this right after saving, by twice as much after sending or closing.
+    - `completion_bits`: a cut is cheaper by this right after an action that saves, sends, commits or closes.
     - `novelty`: how readily an episode takes up another document, in visits. `elsewhere`: visits that are added to the
       session's, so that it takes many to make a document common.
     - `residue_seconds`: a shorter piece is residue. `residue_bits`: one of no length is cheaper by this.
@@ -29,16 +29,16 @@ class EpisodeOptions:
     Raises `ValueError` that names the field.
     """
 
-    max_steps: int = 3000
+    max_steps: int = 2000
     max_minutes: float = 60.0
     min_steps: int = 2
     cut_bits: int = 30
     blind_cut_bits: int = 25
     idle_bits: int = 5
     idle_scale_s: float = 1.0
-    longest_idle_s: float = 20.0
-    completion_bits: int = 4
-    novelty: int = 24
+    longest_idle_s: float = 15.0
+    completion_bits: int = 5
+    novelty: int = 20
     elsewhere: int = 1000
     residue_seconds: float = 80.0
     residue_bits: int = 6
