@@ -142,12 +142,29 @@ def test_without_any_window_pauses_and_completions_cut_with_low_confidence():
     assert all(0 < episode.confidence <= 0.3 for episode in episodes[1:])
 
 
-def test_without_any_window_a_pause_alone_does_not_cut():
+def test_without_any_window_a_minute_alone_does_not_cut():
     worker = Worker()
     worker.work([(None, None)], 12)
-    worker.rest(15)
+    worker.rest(60)
     worker.work([(None, None)], 12)
     assert firsts(cut_episodes(worker.actions, [], EpisodeOptions())) == [0]
+
+
+def test_a_wait_is_idle_time_and_hides_no_completion():
+    def cut_with(waits):
+        worker = Worker()
+        worker.work([(None, None)], 12)
+        worker.act(None, None, action="hotkey", keys="meta+s")
+        for _ in range(waits):
+            worker.act(None, None, action="wait")
+        worker.rest(60)
+        place = worker.place
+        worker.work([(None, None)], 12)
+        return firsts(cut_episodes(worker.actions, [], EpisodeOptions())) == [0, place]
+
+    assert cut_with(0)
+    assert cut_with(1)
+    assert cut_with(2)
 
 
 def test_a_short_piece_that_fits_neither_neighbor_is_residue():
@@ -345,7 +362,9 @@ def price_of_cut(units, unit, options):
     if not unit:
         return 0
     scale = int(options.idle_scale_s * SECOND_US)
-    idle_us = min(int(units.idle_us[unit]), int(options.longest_idle_s * SECOND_US))
+    idle_us = int(units.idle_us[unit])
+    if any(units.weight):
+        idle_us = min(idle_us, int(options.longest_idle_s * SECOND_US))
     idle = options.idle_bits * (log2(idle_us + scale) - log2(scale))
     cut_bits = options.cut_bits if any(units.weight) else options.blind_cut_bits
     return (cut_bits - options.completion_bits * int(units.completes[unit])) * ONE_BIT - idle

@@ -19,7 +19,7 @@ class EpisodeOptions:
     - `max_steps`, `max_minutes`: no episode is longer. `min_steps`: unmarked ones with fewer are residue.
     - `cut_bits`: the price of any cut; `blind_cut_bits` where the session tells of no window.
     - `idle_bits`, `idle_scale_s`, `longest_idle_s`: a cut is cheaper by `idle_bits` each time that idle time + scale
-      doubles; idle time beyond the longest says no more.
+      doubles; idle time beyond the longest says no more, if windows are known.
     - `completion_bits`: a cut is cheaper by this right after an action that saves, sends, commits or closes.
     - `novelty`: how readily an episode takes up another document, in visits. `elsewhere`: visits that are added to the
       session's, so that it takes many to make a document common.
@@ -33,7 +33,7 @@ class EpisodeOptions:
     max_minutes: float = 60.0
     min_steps: int = 2
     cut_bits: int = 30
-    blind_cut_bits: int = 25
+    blind_cut_bits: int = 32
     idle_bits: int = 5
     idle_scale_s: float = 1.0
     longest_idle_s: float = 15.0

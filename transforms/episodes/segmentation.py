@@ -36,18 +36,20 @@ class Evidence:
 
 
 class Prices:
-    """What cuts and pieces of one session cost, in 1/`ONE_BIT` bit."""
+    """What cuts and pieces of one session cost, in 1/`ONE_BIT` bit. `is_blind`: no window is known in it."""
 
     def __init__(self, units: Units, options: EpisodeOptions) -> None:
         self.units = units
         self.code = Code(units, options.novelty, options.elsewhere)
-        self.idle = options.idle_bits * _doublings(units.idle_us, options)
+        self.is_blind = not units.weight.any()
+        idle_us = units.idle_us if self.is_blind else np.minimum(units.idle_us, _us(options.longest_idle_s))
+        self.idle = options.idle_bits * _doublings(idle_us, _us(options.idle_scale_s))
         self.completion = options.completion_bits * ONE_BIT * units.completes
-        cut_bits = options.cut_bits if units.weight.any() else options.blind_cut_bits
+        cut_bits = options.blind_cut_bits if self.is_blind else options.cut_bits
         self.cut = cut_bits * ONE_BIT - self.idle - self.completion
         self.cut[0] = 0
         self.reach = _reach(units, options)
-        self._residue_us, self._residue = int(options.residue_seconds * SECOND_US), options.residue_bits * ONE_BIT
+        self._residue_us, self._residue = _us(options.residue_seconds), options.residue_bits * ONE_BIT
 
     def pieces(self, first: int, end: int) -> np.ndarray:
         """Of the pieces from unit `first`, where the code begins, to each of the units before `end`."""
@@ -106,12 +108,15 @@ def cheapest(prices: Prices) -> list[Piece]:
 
 def _reach(units: Units, options: EpisodeOptions) -> np.ndarray:
     """Where a piece that begins at each unit ends at the latest, for the limits; one unit it has at least."""
-    longest_us = int(options.max_minutes * 60 * SECOND_US)
+    longest_us = _us(60 * options.max_minutes)
     by_steps = np.searchsorted(units.first, units.first[:-1] + options.max_steps, side="right") - 1
     by_time = np.searchsorted(units.last_us, units.start_us + longest_us)
     return np.maximum(np.minimum(by_steps, by_time), np.arange(len(units)) + 1)
 
 
-def _doublings(idle_us: np.ndarray, options: EpisodeOptions) -> np.ndarray:
-    scale_us, longest_us = int(options.idle_scale_s * SECOND_US), int(options.longest_idle_s * SECOND_US)
-    return log2_fixed(np.minimum(idle_us, longest_us) + scale_us) - log2_fixed(np.array([scale_us]))
+def _doublings(idle_us: np.ndarray, scale_us: int) -> np.ndarray:
+    return log2_fixed(idle_us + scale_us) - log2_fixed(np.array([scale_us]))
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * SECOND_US)
