@@ -12,9 +12,9 @@ from taskreel.transforms.actions.rules import ActionFlag
 from taskreel.transforms.episodes.code_length import ONE_BIT
 from taskreel.transforms.episodes.model import SECOND_US, Episode, EpisodeOptions, Task
 from taskreel.transforms.episodes.segmentation import Evidence, Prices, cheapest
-from taskreel.transforms.episodes.units import Units, units_of
+from taskreel.transforms.episodes.units import units_of
 
-_MOST_WITHOUT_CONTEXT_PERCENT = 30
+_MOST_IF_BLIND_PERCENT = 30
 """Idle time and completion alone say little."""
 
 
@@ -77,7 +77,7 @@ def _segmented(actions: pa.Table, options: EpisodeOptions) -> list[Episode]:
     units = units_of(actions)
     prices = Prices(units, options)
     pieces = cheapest(prices)
-    judged = [("session", 1.0), *(_judged(prices.weigh(*pair), units, options) for pair in itertools.pairwise(pieces))]
+    judged = [("session", 1.0), *(_judged(prices.weigh(*pair), prices, options) for pair in itertools.pairwise(pieces))]
     episodes = []
     for piece, (reason, confidence) in zip(pieces, judged, strict=True):
         first, end = int(units.first[piece.first]), int(units.first[piece.end])
@@ -86,15 +86,15 @@ def _segmented(actions: pa.Table, options: EpisodeOptions) -> list[Episode]:
     return episodes
 
 
-def _judged(cut: Evidence, units: Units, options: EpisodeOptions) -> tuple[str, float]:
+def _judged(cut: Evidence, prices: Prices, options: EpisodeOptions) -> tuple[str, float]:
     """Reason and confidence of a cut."""
     if cut.margin <= 0:
         return "limit", 0.0
     evidence = {"context": cut.context, "idle": cut.idle, "completion": cut.completion}
     reason = max(evidence, key=lambda name: evidence[name])
     percent = 100 * cut.margin // (cut.margin + options.sure_bits * ONE_BIT)
-    if not units.weight.any():
-        percent = min(percent, _MOST_WITHOUT_CONTEXT_PERCENT)
+    if prices.is_blind:
+        percent = min(percent, _MOST_IF_BLIND_PERCENT)
     return reason, percent / 100
 
 
