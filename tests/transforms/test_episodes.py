@@ -261,11 +261,20 @@ def test_the_recorders_own_controls_at_the_ends_are_residue(is_marked):
     episodes = cut_episodes(worker.actions, tasks, EpisodeOptions())
     assert [(e.first, e.end, e.kind, e.cut_reason, e.confidence) for e in episodes] == [
         (0, 1, "residue", "session", 1.0),
-        (1, end, "episode", "marker", 1.0),
-        (end, end + 1, "residue", "marker", 1.0),
+        (1, end, "episode", "marker" if is_marked else "recorder", 1.0),
+        (end, end + 1, "residue", "recorder", 1.0),
     ]
     alone = cut_episodes(worker.actions.slice(0, 1), tasks, EpisodeOptions())
     assert [(e.first, e.end, e.kind, e.cut_reason) for e in alone] == [(0, 1, "residue", "session")]
+
+
+def test_a_short_session_that_is_not_cut_is_an_episode():
+    worker = Worker()
+    worker.work(WRITING, 0.5)
+    (episode,) = cut_episodes(worker.actions, [], EpisodeOptions())
+    assert (episode.kind, episode.cut_reason) == ("episode", "session")
+    (alone,) = cut_episodes(worker.actions.slice(0, 1), [], EpisodeOptions())
+    assert alone.kind == "residue"
 
 
 def test_no_actions_no_episodes():
@@ -487,7 +496,7 @@ def test_every_action_is_in_one_episode_within_the_limits(actions, tasks, option
         assert lasts_us < options.max_minutes * MINUTE_US
         assert 0 <= episode.confidence <= 1
         assert round(100 * episode.confidence) / 100 == episode.confidence
-        assert episode.cut_reason in {"marker", "session", "idle", "context", "completion", "limit"}
+        assert episode.cut_reason in {"marker", "session", "recorder", "idle", "context", "completion", "limit"}
         assert episode.kind == "residue" or (episode.task is not None) == bool(tasks)
         assert isinstance(episode, Episode)
 
