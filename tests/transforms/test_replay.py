@@ -1,14 +1,14 @@
 """Actions, played back into events and reduced again, are the same actions."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_recordings import SAMPLES
 from reducer_strategies import doings
 from strategies import Hand, acts, by_devices
 
-from taskreel.capture.importers.ducktrack import import_ducktrack
+from taskreel.capture.importers.foreign import ImportOptions
+from taskreel.capture.importers.formats import import_recording
 from taskreel.capture.simulator import SimulationOptions, simulate
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import read_segment
@@ -18,7 +18,6 @@ from taskreel.transforms.actions.replay import replay
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.merge import MERGED_SCHEMA, merge_segments
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "ducktrack"
 NOT_GIVEN_BACK = ("first_seq", "last_seq")
 
 
@@ -67,8 +66,9 @@ def test_a_simulated_day_is_given_back(tmp_path, keep_moves):
 
 
 @pytest.mark.parametrize("keep_moves", [False, True])
-def test_a_real_recording_is_given_back(keep_moves):
-    imported = import_ducktrack(EXAMPLE, consent_id="c", participant="p", region="EU")
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_real_recording_is_given_back(sample, keep_moves):
+    imported = import_recording(sample.format, [sample.path], ImportOptions())
     assert_given_back(by_devices(imported.events.to_pylist()), ActionOptions(keep_moves=keep_moves))
 
 
