@@ -42,20 +42,23 @@ def squared_distance(x: np.ndarray, y: np.ndarray, to_x: np.ndarray, to_y: np.nd
 
 def _button_presses(stream: Stream) -> Presses:
     rows = stream.of_kind(Kind.BUTTON_DOWN, Kind.BUTTON_UP)
-    if not len(rows):
-        return find_presses(rows, rows, rows > 0)
-    code = stream.numbers("code")[rows]
-    if code.min() >= 0 and code.max() < 1 << 8:
-        code = code.astype(np.uint8)  # sorted by radix
-    return find_presses(rows, code, stream.kind[rows] == Kind.BUTTON_DOWN)
+    code, is_down = stream.numbers("code"), stream.kind == Kind.BUTTON_DOWN
+    if len(rows) == stream.rows:
+        return find_presses(None, _small(code), is_down)
+    return find_presses(rows, _small(code[rows]), is_down[rows])
+
+
+def _small(code: np.ndarray) -> np.ndarray:
+    """Codes in one byte, if that holds them: they are compared and sorted faster."""
+    return code.astype(np.uint8) if len(code) and code.min() >= 0 and code.max() < 1 << 8 else code
 
 
 def _overlaps(presses: Presses) -> np.ndarray:
     """Whether another button was down in the meantime. Presses of one button never overlap."""
+    if (presses.down[1:] > presses.up[:-1]).all():  # one after the other; an up that never came is before all
+        return np.zeros(len(presses.down), bool)
     paired = np.flatnonzero(presses.is_paired)
     down, up = presses.down[paired], presses.up[paired]
-    if (down[1:] > up[:-1]).all():
-        return np.zeros(len(presses.down), bool)
     together = np.zeros(len(paired), bool)
     together[:-1] = down[1:] < up[:-1]
     together[1:] |= np.maximum.accumulate(up)[:-1] > down[1:]

@@ -16,15 +16,15 @@ _LONGEST_RUN_OF_CLICKS = 3
 _ERASING_KEYS = ("backspace", "compose", "multi_key")
 
 
-def joining(stream: Stream, row: np.ndarray, act: np.ndarray, held: np.ndarray, rules: ActionOptions) -> np.ndarray:
-    """Whether each starter joins the one before it. Arrays of shape (starters,): row, class, mask of held keys."""
+def joining(stream: Stream, row: np.ndarray, act: np.ndarray, rules: ActionOptions) -> np.ndarray:
+    """Whether each starter joins the one before it. Arrays of shape (starters,): its row and class."""
     joins = np.zeros(len(row), bool)
     before, after = act[:-1], act[1:]
     alike = (before == after) | ((before == Act.CLICK) & (after == Act.DRAG))
     joins[1:] = alike & (np.diff(stream.time_us[row]) <= _longest_pauses_us(rules)[after])
     joins[np.searchsorted(row, stream.marks[stream.marks <= row[-1]]) if len(row) else []] = False
     _only_clicks_at_one_place(stream, joins, row, act, rules)
-    _only_ticks_alike(stream, joins, row, act, held)
+    _only_ticks_alike(stream, joins, row, act)
     _only_in_one_focus(stream, joins, row, act)
     _only_three_clicks(joins, act)
     return joins
@@ -54,14 +54,14 @@ def _only_clicks_at_one_place(
     joins[pair] = is_near & (act[pair - 1] == Act.CLICK) & (code[one] == code[two])
 
 
-def _only_ticks_alike(stream: Stream, joins: np.ndarray, row: np.ndarray, act: np.ndarray, held: np.ndarray) -> None:
+def _only_ticks_alike(stream: Stream, joins: np.ndarray, row: np.ndarray, act: np.ndarray) -> None:
     """In one direction, with the same modifiers."""
     pair = np.flatnonzero(joins & (act == Act.SCROLL))
     if not len(pair):
         return
-    mask = held & ANY_MODIFIER
-    one, two = _direction(stream, row[pair - 1]), _direction(stream, row[pair])
-    joins[pair] = (one == two) & (mask[pair - 1] == mask[pair])
+    before, after = row[pair - 1], row[pair]
+    held = [stream.keys.held(rows) & ANY_MODIFIER for rows in (before, after)]
+    joins[pair] = (_direction(stream, before) == _direction(stream, after)) & (held[0] == held[1])
 
 
 def _direction(stream: Stream, rows: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from taskreel.io.events import Flag
-from taskreel.transforms.actions.acts import APART, NONE, Act, Board
+from taskreel.transforms.actions.acts import APART, NONE, UNPAIRED, Act, Board
 from taskreel.transforms.actions.presses import Presses, find_presses
 from taskreel.transforms.actions.rules import MODIFIERS, ActionOptions
 from taskreel.transforms.actions.stream import ALTGR, OPTION, Keys, Stream
@@ -13,6 +13,8 @@ from taskreel.transforms.actions.stream import ALTGR, OPTION, Keys, Stream
 CTRL, ALT, SHIFT, META = (1 << number for number in range(len(MODIFIERS)))
 ANY_MODIFIER = CTRL | ALT | SHIFT | META
 
+_Counted = tuple[np.ndarray, np.ndarray]
+"""Sorted rows, and how many of them count up to and with each."""
 _TYPED_KEYS = ("space", "backspace", "compose", "multi_key")
 _NEVER_TEXT = ("enter", "return", "numpadenter", "tab", "esc", "escape", "delete")
 
@@ -25,7 +27,12 @@ def key_presses(stream: Stream, rules: ActionOptions) -> Presses:
         return told | (stream.time_us[row] - stream.time_us[before] <= rules.repeat_gap_ms * 1000)
 
     keys = stream.keys
-    return find_presses(keys.rows, keys.of_keys(keys.name), keys.of_keys(keys.is_down), can_repeat)
+    return find_presses(
+        None if len(keys.rows) == stream.rows else keys.rows,
+        keys.of_keys(keys.name),
+        keys.of_keys(keys.is_down),
+        can_repeat,
+    )
 
 
 def put_keys(
@@ -37,18 +44,27 @@ def put_keys(
     keys = stream.keys
     is_plain = keys.is_plain[presses.which]
     act = np.where(is_plain, _purpose(stream, presses), np.int8(NONE))
-    plain_downs = presses.down[np.flatnonzero(is_plain)]
+    acting = [
+        (presses.down, np.cumsum(is_plain, dtype=np.int32)),
+        *((rows, np.arange(1, len(rows) + 1)) for rows in others),
+    ]
     long = np.flatnonzero(presses.lasts(stream.time_us, rules.hold_ms) & is_plain)
-    held = long[_any_between(presses.down[long], presses.up[long], plain_downs, *others)]
+    held = long[_any_between(presses.down[long], presses.up[long], acting)]
     act[held] = Act.KEY_DOWN
     board.put(presses.down, act, presses.up)
     board.up[presses.down[held]] = APART
     board.put(presses.up[held], Act.KEY_UP)
     _put_repeats(presses, act, board)
-    modifiers = np.flatnonzero(keys.is_modifier[presses.which])
-    paired = modifiers[presses.up[modifiers] >= 0]
+    _put_lone_modifiers(stream, presses, acting, board)
+
+
+def _put_lone_modifiers(stream: Stream, presses: Presses, acting: list[_Counted], board: Board) -> None:
+    """Put the presses of modifiers with which nothing is done, nor another modifier is pressed."""
+    modifiers = np.flatnonzero(stream.keys.is_modifier[presses.which])
+    paired = modifiers[presses.up[modifiers] != UNPAIRED]
     down, up = presses.down[paired], presses.up[paired]
-    alone = ~_any_between(down, up, plain_downs, presses.down[modifiers], *others)
+    others = presses.down[modifiers], np.arange(1, len(modifiers) + 1)
+    alone = ~_any_between(down, up, [*acting, others])
     board.put(down[alone], Act.PRESS, up[alone])
 
 
@@ -61,11 +77,13 @@ def _put_repeats(presses: Presses, act: np.ndarray, board: Board) -> None:
     board.up[presses.down[leader]] = APART
 
 
-def _any_between(down: np.ndarray, up: np.ndarray, *sorted_rows: np.ndarray) -> np.ndarray:
+def _any_between(down: np.ndarray, up: np.ndarray, counted: list[_Counted]) -> np.ndarray:
     """Whether between each down and up lies any of some rows."""
     found = np.zeros(len(down), bool)
-    for rows in sorted_rows:
-        found |= np.searchsorted(rows, up) > np.searchsorted(rows, down, side="right")
+    for rows, counts in counted:
+        counts = np.append(counts, 0)  # the last is for "none so far"
+        before_up, before_down = np.searchsorted(rows, up) - 1, np.searchsorted(rows, down, side="right") - 1
+        found |= counts[before_up] > counts[before_down]
     return found
 
 

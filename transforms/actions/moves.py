@@ -63,7 +63,8 @@ def own_approaches(
 
 
 def _free_moves(stream: Stream, owner: np.ndarray) -> np.ndarray:
-    return np.flatnonzero((stream.kind == Kind.MOVE) & (owner == Drop.MOVE))
+    moves = stream.of_kind(Kind.MOVE)
+    return moves[owner[moves] == Drop.MOVE]
 
 
 class _Runs:

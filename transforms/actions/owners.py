@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from taskreel.io.events import Kind
-from taskreel.transforms.actions.acts import UNPAIRED
+from taskreel.transforms.actions.acts import UNPAIRED, Act
 from taskreel.transforms.actions.parts import Parts
 from taskreel.transforms.actions.ranges import counts_before
 from taskreel.transforms.actions.rules import Drop
@@ -34,9 +34,7 @@ def own_presses(stream: Stream, starters: Starters, owner: np.ndarray) -> Parts:
     owner[starters.up[released]] = starters.action[released]
     owner[starters.follower] = owner[starters.leader]
     head = starters.row[starters.first]
-    start, end = head.copy(), head.copy()
-    if len(head):
-        end = np.maximum.reduceat(np.maximum(starters.row, starters.up), starters.first)
+    start, end = head.copy(), _ends(starters)
     np.maximum.at(end, owner[starters.follower], starters.follower)
     for rows, actions in _held_keys(stream, starters, owner):
         owner[rows] = np.where(actions >= 0, actions, Drop.MODIFIER)
@@ -44,6 +42,14 @@ def own_presses(stream: Stream, starters: Starters, owner: np.ndarray) -> Parts:
         np.minimum.at(start, actions[used], rows[used])
         np.maximum.at(end, actions[used], rows[used])
     return Parts(starters.act[starters.last], head, start, end, head, stream.time_us[start])
+
+
+def _ends(starters: Starters) -> np.ndarray:
+    """The last starter or release of each action. Of letters typed fast, the last need not come up last."""
+    end = np.maximum(starters.row[starters.last], starters.up[starters.last])
+    if (starters.act[starters.last] == Act.TYPE).any():
+        np.maximum(end, np.maximum.reduceat(starters.up, starters.first), out=end)
+    return end
 
 
 def _held_keys(
@@ -57,6 +63,8 @@ def _held_keys(
     presses = starters.keys
     held = np.flatnonzero(~stream.keys.is_plain[presses.which])
     held = held[owner[presses.down[held]] < 0]
+    if not len(held):
+        return (held, held), (held, held)
     again = np.isin(presses.leader, held)
     downs = np.concatenate([presses.down[held], presses.repeat[again]])
     which = np.concatenate([presses.which[held], presses.which[presses.leader[again]]])

@@ -24,8 +24,9 @@ def simplified(x: np.ndarray, y: np.ndarray, begins: np.ndarray, tolerance: int)
         return keep
     ends = np.append(begins[1:], len(x)) - 1
     keep[begins] = keep[ends] = True
-    number = np.int64 if max(np.ptp(x), np.ptp(y)) < _INT64_EXTENT else object
-    x, y = x.astype(number), y.astype(number)
+    x, y = x.astype(np.int64), y.astype(np.int64)
+    if max(np.ptp(x), np.ptp(y)) >= _INT64_EXTENT:
+        x, y = x.astype(object), y.astype(object)
     while True:
         inner = ends - begins > 1
         begins, ends = begins[inner], ends[inner]

@@ -38,13 +38,14 @@ class Presses:
 
 
 def find_presses(
-    rows: np.ndarray,
+    rows: np.ndarray | None,
     which: np.ndarray,
     is_down: np.ndarray,
     can_repeat: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Presses:
     """The presses in downs and ups, given by their rows, of what, and whether they are downs; shape (events,).
 
+    `rows`: None if there are no other events.
     `can_repeat`: whether a down, if its press is open, is a repeat; it gets the rows of downs and those of the downs
     before them of the same key, and returns bools. Without it no down is a repeat.
     """
@@ -52,32 +53,31 @@ def find_presses(
     if not len(down):
         return Presses(down, down, which[down], down, down)
     after = _next_of_same(which, is_down, down)
-    again = is_down[after] & (after >= 0)
-    up = np.where(again | (after < 0), UNPAIRED, rows[after])
-    open_ = np.flatnonzero(again)  # downs that are followed by a down of the same
-    if can_repeat is not None and len(open_):
-        open_ = open_[can_repeat(rows[after[open_]], rows[down[open_]])]
-    if can_repeat is None or not len(open_):
-        return Presses(rows[down], up, which[down], open_[:0], open_[:0])
-    return _with_repeats(rows, which, down, up, open_, np.searchsorted(down, after[open_]))
+    row, up = (down, after) if rows is None else (rows[down], np.where(after < 0, UNPAIRED, rows[after]))
+    before = np.flatnonzero(is_down[after] & (after >= 0))  # downs that are followed by a down of the same
+    repeat = np.searchsorted(down, after[before])
+    up[before] = UNPAIRED
+    if can_repeat is not None and len(before):
+        repeats = can_repeat(row[repeat], row[before])
+        before, repeat = before[repeats], repeat[repeats]
+    if can_repeat is None or not len(before):
+        return Presses(row, up, which[down], before[:0], before[:0])
+    return _with_repeats(row, up, which[down], before, repeat)
 
 
 def _with_repeats(
-    rows: np.ndarray, which: np.ndarray, down: np.ndarray, up: np.ndarray, before: np.ndarray, repeat: np.ndarray
+    row: np.ndarray, up: np.ndarray, which: np.ndarray, before: np.ndarray, repeat: np.ndarray
 ) -> Presses:
-    """The presses, of all downs (`down`, `up`), if the downs `repeat` repeat the downs `before` (indices of them)."""
-    by_key = np.argsort(which[down[repeat]], kind="stable")
+    """The presses, of all downs (`row`, `up`, `which`), if the downs `repeat` repeat the downs `before`."""
+    by_key = np.argsort(which[repeat], kind="stable")
     before, repeat = before[by_key], repeat[by_key]
     begins = np.flatnonzero(np.append(True, before[1:] != repeat[:-1]))
     ends = np.append(begins[1:], len(repeat)) - 1
-    first, last = before[begins], repeat[ends]
-    up = up.copy()
-    up[first] = up[last]
-    is_first = np.ones(len(down), bool)
+    up[before[begins]] = up[repeat[ends]]
+    is_first = np.ones(len(row), bool)
     is_first[repeat] = False
-    number = np.cumsum(is_first) - 1
-    leader = np.repeat(number[first], ends - begins + 1)
-    return Presses(rows[down[is_first]], up[is_first], which[down[is_first]], rows[down[repeat]], leader)
+    leader = (np.cumsum(is_first) - 1)[before[begins]]
+    return Presses(row[is_first], up[is_first], which[is_first], row[repeat], np.repeat(leader, ends - begins + 1))
 
 
 def _next_of_same(which: np.ndarray, is_down: np.ndarray, down: np.ndarray) -> np.ndarray:

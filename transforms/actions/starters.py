@@ -20,7 +20,7 @@ class Starters:
     """The starters of a stream, in order; arrays of shape (starters,).
 
     `row`: of the event; `act`: its class; `up`: the row of the release that belongs to it, `UNPAIRED` or `APART`;
-    `held`: the mask of the keys held; `action`: the number of its action, rising.
+    `action`: the number of its action, rising.
     `first`, `last`, of shape (actions,): the first and the last starter of each action.
     `follower`, `leader`, of shape (repeats,): rows of repeats that are no starters, and the row that each repeats.
     `keys`: the presses of all keys.
@@ -29,7 +29,6 @@ class Starters:
     row: np.ndarray
     act: np.ndarray
     up: np.ndarray
-    held: np.ndarray
     action: np.ndarray
     first: np.ndarray
     last: np.ndarray
@@ -50,8 +49,8 @@ def find_starters(stream: Stream, rules: ActionOptions) -> Starters:
     presses = key_presses(stream, rules)
     put_keys(stream, presses, others, rules, board)
     row = np.flatnonzero(board.act != NONE)
-    act, held = board.act[row], stream.keys.held(row)
-    joins = joining(stream, row, act, held, rules)
+    act = board.act[row]
+    joins = joining(stream, row, act, rules)
     follower, leader = _followers(presses, board)
     empty, run = without_text(stream, row, act, joins)
     if len(empty):
@@ -59,12 +58,12 @@ def find_starters(stream: Stream, rules: ActionOptions) -> Starters:
         more, their = _make_presses(presses, row[empty], run, board)
         follower, leader = np.append(follower, more), np.append(leader, their)
         kept = board.act[row] != NONE
-        row, held, joins = row[kept], held[kept], joins[kept]
+        row, joins = row[kept], joins[kept]
         act = board.act[row]
     first = np.flatnonzero(~joins)
     last = np.append(first, len(joins))[1:] - 1
     action = np.cumsum(~joins, dtype=np.int32) - np.int32(1)
-    return Starters(row, act, board.up[row], held, action, first, last, follower, leader, presses)
+    return Starters(row, act, board.up[row], action, first, last, follower, leader, presses)
 
 
 def _followers(presses: Presses, board: Board) -> tuple[np.ndarray, np.ndarray]:

@@ -93,7 +93,9 @@ class Table:
         self.act = starters.act[self.last]
         self.head = starters.row[self.first]
         self.size = (self.last - self.first + 1).astype(np.int32)
-        self.approach_us = np.minimum(parts.start_us, stream.time_us[parts.first])
+        led = np.flatnonzero(parts.first < parts.start)
+        self.approach_us = parts.start_us.copy()
+        self.approach_us[led] = stream.time_us[parts.first[led]]
         self.code = stream.numbers("code")[self.head]
 
     def build(self) -> pa.Table:
@@ -138,8 +140,10 @@ class Table:
             own = np.where(click, _NUMBER_OF_CLICK[4 * np.minimum(self.size, 3) + by_code], own)
         scroll = np.flatnonzero(self.act == Act.SCROLL)
         own[scroll[self.stream.numbers("wheel_y")[self.head[scroll]] == 0]] = _NUMBER["hscroll"]
-        names = _NUMBER_OF_ACT[self.parts.act]
-        names[self.rank] = own
+        names = own
+        if len(own) < len(self.parts.act):
+            names = _NUMBER_OF_ACT[self.parts.act]
+            names[self.rank] = own
         return pa.DictionaryArray.from_arrays(names, list(_NAMES))
 
     def _bounds(self) -> dict[str, np.ndarray]:
@@ -243,7 +247,7 @@ class Table:
         is_button = is_one_of(self.act, Act.CLICK, Act.DRAG, Act.MOUSE_DOWN, Act.MOUSE_UP)
         if not is_button.any():
             return {"button": self._nulls(), "clicks": self._nulls()}
-        codes, number = _numbered(np.where(is_button, self.code, 0))
+        codes, number = _numbered(self.code if is_button.all() else np.where(is_button, self.code, 0))
         words = [_BUTTON_NAMES.get(value, f"button{value}") for value in codes]
         is_press = is_one_of(self.act, Act.CLICK, Act.DRAG)
         return {
@@ -271,7 +275,7 @@ class Table:
         if is_text.any():
             typing = self.starters.act == Act.TYPE
             typed = np.flatnonzero(typing)
-            begins = (np.cumsum(typing) - 1)[self.first[is_text]]
+            begins = np.cumsum(typing, dtype=np.int32)[self.first[is_text]] - 1
             joined = _joined(_letters(self.stream.keys, self.starters.row[typed]), begins)
             if self.rules.resolve_edits:
                 joined = pa.array([_resolved(text) for text in joined.to_pylist()], pa.string())
@@ -290,7 +294,7 @@ class Table:
             return pa.nulls(len(self.act))
         name = np.zeros(len(self.act), np.int64)
         name[has_key] = keys.name[self.head[has_key]]
-        chord = np.where(self.act == Act.HOTKEY, self.starters.held[self.first] & ANY_MODIFIER, 0).astype(np.int64)
+        chord = np.where(self.act == Act.HOTKEY, keys.held(self.head) & ANY_MODIFIER, 0).astype(np.int64)
         used, number = _numbered(chord * len(keys.names) + name)
         words = [_chord(code // len(keys.names), keys.names[code % len(keys.names)]) for code in used]
         return _words(number, words, ~has_key)
@@ -334,7 +338,9 @@ class Table:
         stream, starters = self.stream, self.starters
         flags = np.zeros(len(self.parts.head), np.int32)
         flags[self.rank[starters.action[starters.is_unpaired]]] = ActionFlag.UNPAIRED
-        flags[_within(self.parts.head, *_stuck(stream, starters.keys))] = ActionFlag.UNPAIRED
+        lost, until = _stuck(stream, starters.keys)
+        if len(lost):
+            flags[_within(self.parts.head, lost, until)] = ActionFlag.UNPAIRED
         flags[self.rank[is_computed]] |= ActionFlag.ESTIMATED_COUNT
         rows = np.flatnonzero(stream.flags)
         rows = rows[self.owner[rows] >= 0]
@@ -423,8 +429,10 @@ def _at(values: pa.Array, where: np.ndarray) -> pa.Array:
 
 
 def _numbered(codes: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """The values that occur, in order, and which of them each is."""
+    """Values, in order, among them those that occur, and which of them each is."""
     low, high = int(codes.min()), int(codes.max())
+    if low >= 0 and high < 1 << 8:
+        return list(range(high + 1)), codes
     if high - low > len(codes) + (1 << 16):
         values, number = np.unique(codes, return_inverse=True)
         return values.tolist(), number
