@@ -372,10 +372,10 @@ def price_of_cut(units, unit, options):
         return 0
     scale = int(options.idle_scale_s * SECOND_US)
     idle_us = int(units.idle_us[unit])
-    if any(units.weight):
+    if not units.is_blind:
         idle_us = min(idle_us, int(options.longest_idle_s * SECOND_US))
     idle = options.idle_bits * (log2(idle_us + scale) - log2(scale))
-    cut_bits = options.cut_bits if any(units.weight) else options.blind_cut_bits
+    cut_bits = options.blind_cut_bits if units.is_blind else options.cut_bits
     return (cut_bits - options.completion_bits * int(units.completes[unit])) * ONE_BIT - idle
 
 
@@ -413,6 +413,7 @@ def sessions_of_units(draw):
         end_us=start_us + lasts_us,
         idle_us=idle_us,
         completes=whole(0, 1).astype(bool),
+        is_blind=draw(st.booleans()),
     )
 
 

@@ -17,7 +17,7 @@ class EpisodeOptions:
     A price is in bits: one bit more makes a cut half as likely. `docs/episodes.md` gives the reason of each.
 
     - `max_steps`, `max_minutes`: no episode is longer. `min_steps`: unmarked ones with fewer are residue.
-    - `cut_bits`: the price of any cut; `blind_cut_bits` where the session tells of no window.
+    - `cut_bits`: the price of any cut; `blind_cut_bits` where fewer than half of its actions tell of their window.
     - `idle_bits`, `idle_scale_s`, `longest_idle_s`: a cut is cheaper by `idle_bits` each time that idle time + scale
       doubles; idle time beyond the longest says no more, if windows are known.
     - `completion_bits`: a cut is cheaper by this right after an action that saves, sends, commits or closes.

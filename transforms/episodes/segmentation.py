@@ -36,12 +36,12 @@ class Evidence:
 
 
 class Prices:
-    """What cuts and pieces of one session cost, in 1/`ONE_BIT` bit. `is_blind`: no window is known in it."""
+    """What cuts and pieces of one session cost, in 1/`ONE_BIT` bit. `is_blind`: as of its units."""
 
     def __init__(self, units: Units, options: EpisodeOptions) -> None:
         self.units = units
         self.code = Code(units, options.novelty, options.elsewhere)
-        self.is_blind = not units.weight.any()
+        self.is_blind = units.is_blind
         idle_us = units.idle_us if self.is_blind else np.minimum(units.idle_us, _us(options.longest_idle_s))
         self.idle = options.idle_bits * _doublings(idle_us, _us(options.idle_scale_s))
         self.completion = options.completion_bits * ONE_BIT * units.completes

@@ -31,6 +31,7 @@ class Units:
     `start_us` of the first action, `last_us` when the last action starts, `end_us` of all until its end.
     `idle_us`: nothing was done so long before it.
     `completes`: whether the action before it completes something.
+    `is_blind`: fewer than half of the session's actions tell of their window.
     """
 
     first: np.ndarray
@@ -42,6 +43,7 @@ class Units:
     end_us: np.ndarray
     idle_us: np.ndarray
     completes: np.ndarray
+    is_blind: bool
 
     def __len__(self) -> int:
         return len(self.document)
@@ -78,6 +80,7 @@ def units_of(actions: pa.Table) -> Units:
         end_us[end - 1],
         idle_us[first],
         np.append(False, completes[:-1])[first],
+        bool(2 * (known.document != UNKNOWN).sum() < len(known.document)),
     )
 
 
