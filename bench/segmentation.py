@@ -31,6 +31,7 @@ def session(actions: int, hours: float) -> pa.Table:
             "title": words.take(pa.array(document)),
             "url": pa.nulls(actions, pa.string()),
             "keys": pa.nulls(actions, pa.string()),
+            "flags": pa.repeat(pa.scalar(0, pa.int32()), actions),
         }
     )
 

@@ -182,6 +182,7 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
+    _without_warnings()
     from taskreel.pipelines.options import RunOptions, RunPlaces, with_rules
     from taskreel.transforms.actions import ActionOptions
     from taskreel.transforms.episodes import EpisodeOptions
@@ -218,8 +219,6 @@ def run(
 
 
 def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
-    import logging
-
     from rich.console import Console
 
     from taskreel.io import dataset as datasets
@@ -228,7 +227,6 @@ def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
     from taskreel.pipelines.summary import facts, print_summary
     from taskreel.pipelines.terminal import progress_display
 
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # Beam warns of its own workers' arguments
     console = Console(stderr=True)
     try:
         with progress_display(console) as show:
@@ -322,6 +320,9 @@ def evaluate(
     repeats: Annotated[int, typer.Option(help="With --concat: how often they are joined, e.g. 10.", min=1)] = 10,
     seed: Annotated[int, typer.Option(help="With --concat: the same seed, the same joins.", min=0)] = 0,
     as_of: Annotated[str | None, typer.Option(help="With --concat: decide consent as of then, ISO 8601. [now]")] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option(help="With --concat: change a rule, e.g. residue_seconds=5, as for run.")
+    ] = None,
     min_f1: Annotated[float | None, typer.Option(help="Exit 1 if F1 within 2 s is less, e.g. 0.9.")] = None,
     min_f1_30s: Annotated[float | None, typer.Option(help="Exit 1 if F1 within 30 s is less.")] = None,
     min_actions: Annotated[
@@ -330,13 +331,16 @@ def evaluate(
     json_: JsonOption = False,
 ) -> None:
     """Score a dataset against the truth of its input, or the cuts of joined recordings, beside baselines."""
+    _without_warnings()
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.evaluation import EvaluationError, shortfalls
 
+    if rule and not concat:
+        fail("--rule is for --concat; a dataset has the rules that it was made by")
     _check_evaluation(folders, truth, dataset, concat, min_actions)
     try:
         if concat:
-            values = _evaluate_joined(folders or [], repeats, seed, as_of)
+            values = _evaluate_joined(folders or [], repeats, seed, as_of, rule or [])
         else:
             values = _evaluate_dataset(str(truth), str(dataset), version)
     except (EvaluationError, FileNotFoundError, NotADirectoryError, StoreError) as error:
@@ -375,15 +379,27 @@ def _evaluate_dataset(truth: str, dataset: str, version: int | None) -> dict[str
     return evaluate(truth, dataset, version, CutOptions())
 
 
-def _evaluate_joined(folders: list[str], repeats: int, seed: int, as_of: str | None) -> dict[str, Any]:
+def _evaluate_joined(
+    folders: list[str], repeats: int, seed: int, as_of: str | None, rules: list[str]
+) -> dict[str, Any]:
     from taskreel.pipelines.evaluation import ConcatOptions, evaluate_joined
+    from taskreel.pipelines.options import RunOptions, with_rules
     from taskreel.transforms.evaluation.cuts import CutOptions
 
     try:
         as_of_us = _time("--as-of", as_of) if as_of else time.time_ns() // 1000
+        run = RunOptions()
+        build = RunOptions(**with_rules(rules, run.actions, run.episodes)).build
     except ValueError as error:
         fail(str(error))
-    return evaluate_joined(folders, ConcatOptions(repeats, seed, as_of_us), CutOptions())
+    return evaluate_joined(folders, ConcatOptions(repeats, seed, as_of_us, build), CutOptions())
+
+
+def _without_warnings() -> None:
+    """Beam warns, when it is imported, of libraries that nobody asked for, and later of its own workers' arguments."""
+    import logging
+
+    logging.getLogger().setLevel(logging.ERROR)
 
 
 def fail(message: str, code: int = BAD_USE) -> NoReturn:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SUPPORT = Path(__file__).parent / "support"
 sys.path.insert(0, str(SUPPORT))
@@ -15,6 +16,9 @@ sys.path.insert(0, str(SUPPORT))
 from gcs_server import GcsServer  # noqa: E402
 
 from taskreel.io import stores  # noqa: E402
+
+settings.register_profile("taskreel", deadline=None)  # speed is measured in bench/, not here
+settings.load_profile("taskreel")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

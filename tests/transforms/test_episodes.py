@@ -128,21 +128,43 @@ def test_where_documents_do_not_tell_the_pause_and_the_completion_do():
         assert firsts(cut_episodes(worker.actions, [], EpisodeOptions())) == [0, place]
 
 
-def test_without_any_context_only_pauses_and_completions_cut_with_low_confidence():
-    worker = Worker()
-    for minutes in (11, 13):
-        worker.work([(None, None)], minutes)
-        worker.act(None, None, action="hotkey", keys="ctrl+s")
-        worker.rest(300)
-    place = worker.place
+def test_without_any_window_pauses_and_completions_cut_with_low_confidence():
+    worker, places = Worker(), []
+    for _ in range(2):
+        worker.work([(None, None)], 12)
+        worker.act(None, None, action="hotkey", keys="ctrl+enter")
+        worker.rest(60)
+        places.append(worker.place)
     worker.work([(None, None)], 12)
     episodes = cut_episodes(worker.actions, [], EpisodeOptions())
-    assert place in firsts(episodes)
+    assert firsts(episodes) == [0, *places]
     assert {episode.cut_reason for episode in episodes[1:]} == {"idle"}
     assert all(0 < episode.confidence <= 0.3 for episode in episodes[1:])
-    even = Worker()
-    even.work([(None, None)], 30)
-    assert firsts(cut_episodes(even.actions, [], EpisodeOptions())) == [0]
+
+
+def test_without_any_window_a_minute_alone_does_not_cut():
+    worker = Worker()
+    worker.work([(None, None)], 12)
+    worker.rest(60)
+    worker.work([(None, None)], 12)
+    assert firsts(cut_episodes(worker.actions, [], EpisodeOptions())) == [0]
+
+
+def test_a_wait_is_idle_time_and_hides_no_completion():
+    def cut_with(waits):
+        worker = Worker()
+        worker.work([(None, None)], 12)
+        worker.act(None, None, action="hotkey", keys="meta+s")
+        for _ in range(waits):
+            worker.act(None, None, action="wait")
+        worker.rest(60)
+        place = worker.place
+        worker.work([(None, None)], 12)
+        return firsts(cut_episodes(worker.actions, [], EpisodeOptions())) == [0, place]
+
+    assert cut_with(0)
+    assert cut_with(1)
+    assert cut_with(2)
 
 
 def test_a_short_piece_that_fits_neither_neighbor_is_residue():
@@ -172,7 +194,8 @@ def test_two_devices_at_once_are_cut_where_both_change():
             worker.act(app, title, device=step % 2)
     episodes = cut_episodes(worker.actions, [], EpisodeOptions())
     assert len(episodes) == 2
-    assert abs(episodes[1].first - place) <= 4
+    start_us = worker.actions.column("start_us").to_pylist()
+    assert abs(start_us[episodes[1].first] - start_us[place]) <= 30 * SECOND_US
 
 
 # ------------------------------------------------------------------------------------------------ marks and limits
@@ -238,11 +261,20 @@ def test_the_recorders_own_controls_at_the_ends_are_residue(is_marked):
     episodes = cut_episodes(worker.actions, tasks, EpisodeOptions())
     assert [(e.first, e.end, e.kind, e.cut_reason, e.confidence) for e in episodes] == [
         (0, 1, "residue", "session", 1.0),
-        (1, end, "episode", "marker", 1.0),
-        (end, end + 1, "residue", "marker", 1.0),
+        (1, end, "episode", "marker" if is_marked else "recorder", 1.0),
+        (end, end + 1, "residue", "recorder", 1.0),
     ]
     alone = cut_episodes(worker.actions.slice(0, 1), tasks, EpisodeOptions())
     assert [(e.first, e.end, e.kind, e.cut_reason) for e in alone] == [(0, 1, "residue", "session")]
+
+
+def test_a_short_session_that_is_not_cut_is_an_episode():
+    worker = Worker()
+    worker.work(WRITING, 0.5)
+    (episode,) = cut_episodes(worker.actions, [], EpisodeOptions())
+    assert (episode.kind, episode.cut_reason) == ("episode", "session")
+    (alone,) = cut_episodes(worker.actions.slice(0, 1), [], EpisodeOptions())
+    assert alone.kind == "residue"
 
 
 def test_no_actions_no_episodes():
@@ -323,20 +355,10 @@ def told(units, first, end, options):
     return bits
 
 
-LOG2_E = ONE_BIT * 1_442_695 // 1_000_000
-
-
-def price_of_length(units, first, end, options):
-    """Of an episode, and of a residue."""
-    seconds = int(units.end_us[end - 1] - units.start_us[first]) // SECOND_US
-    typical, at_least_one = int(options.typical_minutes * 60), max(1, seconds)
-    episode = log2(typical) - log2(at_least_one) + LOG2_E * at_least_one // typical - LOG2_E
-    residue = LOG2_E * seconds // int(options.residue_seconds) - options.residue_bits * ONE_BIT
-    return options.length_bits * episode, residue
-
-
 def price_of_piece(units, first, end, options):
-    return told(units, first, end, options) + min(price_of_length(units, first, end, options))
+    lasts_us, longest_us = int(units.end_us[end - 1] - units.start_us[first]), int(options.residue_seconds * SECOND_US)
+    discount = options.residue_bits * ONE_BIT * max(0, longest_us - lasts_us) // longest_us
+    return told(units, first, end, options) - discount
 
 
 def is_within_limits(units, first, end, options):
@@ -349,9 +371,12 @@ def price_of_cut(units, unit, options):
     if not unit:
         return 0
     scale = int(options.idle_scale_s * SECOND_US)
-    idle_us = min(int(units.idle_us[unit]), int(options.longest_idle_s * SECOND_US))
+    idle_us = int(units.idle_us[unit])
+    if not units.is_blind:
+        idle_us = min(idle_us, int(options.longest_idle_s * SECOND_US))
     idle = options.idle_bits * (log2(idle_us + scale) - log2(scale))
-    return (options.cut_bits - options.completion_bits * int(units.completes[unit])) * ONE_BIT - idle
+    cut_bits = options.blind_cut_bits if units.is_blind else options.cut_bits
+    return (cut_bits - options.completion_bits * int(units.completes[unit])) * ONE_BIT - idle
 
 
 def every_segmentation(units, options):
@@ -387,7 +412,8 @@ def sessions_of_units(draw):
         last_us=start_us + lasts_us // 2,
         end_us=start_us + lasts_us,
         idle_us=idle_us,
-        completes=whole(0, 2),
+        completes=whole(0, 1).astype(bool),
+        is_blind=draw(st.booleans()),
     )
 
 
@@ -397,13 +423,12 @@ def option_sets(draw):
         max_steps=draw(st.sampled_from([1, 30, 100, 1000])),
         max_minutes=draw(st.sampled_from([0.5, 10.0, 30.0, 60.0])),
         cut_bits=draw(st.integers(0, 20)),
-        length_bits=draw(st.integers(0, 3)),
+        blind_cut_bits=draw(st.integers(0, 20)),
         idle_bits=draw(st.integers(0, 4)),
         completion_bits=draw(st.integers(0, 5)),
         longest_idle_s=draw(st.sampled_from([15.0, 300.0])),
         novelty=draw(st.integers(1, 4)),
         elsewhere=draw(st.sampled_from([1, 200])),
-        typical_minutes=draw(st.sampled_from([1.0, 12.0])),
         residue_bits=draw(st.sampled_from([0, 5, 15])),
         residue_seconds=draw(st.sampled_from([5.0, 60.0])),
     )
@@ -472,7 +497,7 @@ def test_every_action_is_in_one_episode_within_the_limits(actions, tasks, option
         assert lasts_us < options.max_minutes * MINUTE_US
         assert 0 <= episode.confidence <= 1
         assert round(100 * episode.confidence) / 100 == episode.confidence
-        assert episode.cut_reason in {"marker", "session", "idle", "context", "completion", "limit"}
+        assert episode.cut_reason in {"marker", "session", "recorder", "idle", "context", "completion", "limit"}
         assert episode.kind == "residue" or (episode.task is not None) == bool(tasks)
         assert isinstance(episode, Episode)
 

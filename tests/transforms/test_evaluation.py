@@ -539,7 +539,8 @@ def test_joined_recordings_hold_the_same_work_one_after_another(works: list[list
     }
     parts = joined.part_of(array([row["seq"] for row in rows]))
     for part, work in enumerate(works):
-        mine = [row for row, of in zip(rows, parts.tolist(), strict=True) if of == part]
+        *mine, end = [row for row, of in zip(rows, parts.tolist(), strict=True) if of == part]
+        assert (end["kind"], end["app"], end["time_us"]) == (Kind.FOCUS, None, mine[-1]["time_us"])
         assert [row["kind"] for row in mine] == [row["kind"] for row in work]
         assert {row["time_us"] - other["time_us"] for row, other in zip(mine, work, strict=True)} == {
             mine[0]["time_us"] - work[0]["time_us"]
@@ -554,7 +555,8 @@ def test_markers_and_the_recorders_own_controls_are_taken_out() -> None:
     hand = Hand().event(Kind.MARK_START, text="a task").wait(10).write("ab").event(Kind.MARK_END, key="done")
     hand.event(Kind.KEY_DOWN, key="ctrlleft", flags=int(Flag.RECORDER_CONTROL) | int(Flag.SYNTHETIC))
     joined = join([recording(hand.rows, 0), recording(Hand().tap("enter").rows, 1)], [5_000_000], participant="p")
-    assert [row["key"] for row in events_of(joined.segments)] == ["a", "a", "b", "b", "enter", "enter"]
+    keys = [row["key"] for row in events_of(joined.segments) if row["kind"] != Kind.FOCUS]
+    assert keys == ["a", "a", "b", "b", "enter", "enter"]
     assert [act[:3] for act in what_was_done(joined.segments)] == [("write", "ab", None), ("press", None, "enter")]
 
 
@@ -563,7 +565,7 @@ def test_what_a_recording_leaves_down_goes_up_at_its_end() -> None:
     joined = join([recording(held.rows, 0), recording(Hand().write("hello").rows, 1)], [5_000_000], participant="p")
     rows = events_of(joined.segments)
     ups = [(row["kind"], row["key"] or row["code"]) for row in rows if row["time_us"] == held.time_us]
-    assert ups == [(Kind.MOVE, None), (Kind.KEY_UP, "ctrlleft"), (Kind.BUTTON_UP, 1)]
+    assert ups == [(Kind.MOVE, None), (Kind.KEY_UP, "ctrlleft"), (Kind.BUTTON_UP, 1), (Kind.FOCUS, None)]
     assert what_was_done(joined.segments)[-1][:2] == ("write", "hello")
 
 
@@ -571,7 +573,7 @@ def test_a_recording_of_nothing_but_markers_is_left_out() -> None:
     empty = recording(Hand().event(Kind.MARK_START).rows, 1)
     joined = join([recording(Hand().tap("a", "a").rows, 0), empty, recording(Hand().tap("b", "b").rows, 2)],
                   [4_000_000, 5_000_000], participant="p")  # fmt: skip
-    assert joined.part_of(array([row["seq"] for row in events_of(joined.segments)])).tolist() == [0, 0, 2, 2]
+    assert joined.part_of(array([row["seq"] for row in events_of(joined.segments)])).tolist() == [0, 0, 0, 2, 2, 2]
 
 
 def test_pauses_spread_over_the_octaves_and_the_order_is_any() -> None:

@@ -12,9 +12,9 @@ from taskreel.transforms.actions.rules import ActionFlag
 from taskreel.transforms.episodes.code_length import ONE_BIT
 from taskreel.transforms.episodes.model import SECOND_US, Episode, EpisodeOptions, Task
 from taskreel.transforms.episodes.segmentation import Evidence, Prices, cheapest
-from taskreel.transforms.episodes.units import Units, units_of
+from taskreel.transforms.episodes.units import units_of
 
-_MOST_WITHOUT_CONTEXT_PERCENT = 30
+_MOST_IF_BLIND_PERCENT = 30
 """Idle time and completion alone say little."""
 
 
@@ -22,7 +22,7 @@ def cut_episodes(actions: pa.Table, tasks: list[Task], options: EpisodeOptions) 
     """Cut a session's actions (`ACTION_SCHEMA`, in order) into episodes and residues that hold each action once.
 
     `tasks` are those that the person marked, in order, not overlapping. `cut_reason` says why an episode begins where
-    it does: `marker`, `session`, `idle`, `context`, `completion` (the strongest evidence) or `limit`.
+    it does: `marker`, `session`, `recorder`, `idle`, `context`, `completion` (the strongest evidence) or `limit`.
     """
     if not actions.num_rows:
         return []
@@ -34,7 +34,7 @@ def cut_episodes(actions: pa.Table, tasks: list[Task], options: EpisodeOptions) 
             _shifted(episode, first) for episode in (_marked(work, tasks) if tasks else _segmented(work, options))
         ]
     if end < actions.num_rows:
-        found.append(Episode(end, actions.num_rows, "residue", "marker", 1.0))
+        found.append(Episode(end, actions.num_rows, "residue", "recorder", 1.0))
     start_us = np.maximum.accumulate(actions.column("start_us").to_numpy())
     return [piece for episode in found for piece in _within_limits(episode, start_us, options)]
 
@@ -46,7 +46,7 @@ def _without_controls(actions: pa.Table) -> tuple[int, int]:
 
 
 def _shifted(episode: Episode, by: int) -> Episode:
-    reason = "marker" if by and episode.first == 0 else episode.cut_reason
+    reason = "recorder" if by and episode.first == 0 and not episode.task else episode.cut_reason
     return replace(episode, first=episode.first + by, end=episode.end + by, cut_reason=reason)
 
 
@@ -77,24 +77,24 @@ def _segmented(actions: pa.Table, options: EpisodeOptions) -> list[Episode]:
     units = units_of(actions)
     prices = Prices(units, options)
     pieces = cheapest(prices)
-    judged = [("session", 1.0), *(_judged(prices.weigh(*pair), units, options) for pair in itertools.pairwise(pieces))]
+    judged = [("session", 1.0), *(_judged(prices.weigh(*pair), prices, options) for pair in itertools.pairwise(pieces))]
     episodes = []
     for piece, (reason, confidence) in zip(pieces, judged, strict=True):
         first, end = int(units.first[piece.first]), int(units.first[piece.end])
-        is_short = end - first < options.min_steps or prices.is_residue(piece)
+        is_short = end - first < options.min_steps or (len(pieces) > 1 and prices.is_residue(piece))
         episodes.append(Episode(first, end, "residue" if is_short else "episode", reason, confidence))
     return episodes
 
 
-def _judged(cut: Evidence, units: Units, options: EpisodeOptions) -> tuple[str, float]:
+def _judged(cut: Evidence, prices: Prices, options: EpisodeOptions) -> tuple[str, float]:
     """Reason and confidence of a cut."""
     if cut.margin <= 0:
         return "limit", 0.0
     evidence = {"context": cut.context, "idle": cut.idle, "completion": cut.completion}
     reason = max(evidence, key=lambda name: evidence[name])
     percent = 100 * cut.margin // (cut.margin + options.sure_bits * ONE_BIT)
-    if not units.weight.any():
-        percent = min(percent, _MOST_WITHOUT_CONTEXT_PERCENT)
+    if prices.is_blind:
+        percent = min(percent, _MOST_IF_BLIND_PERCENT)
     return reason, percent / 100
 
 

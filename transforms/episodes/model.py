@@ -16,32 +16,33 @@ class EpisodeOptions:
 
     A price is in bits: one bit more makes a cut half as likely. `docs/episodes.md` gives the reason of each.
 
-    - `max_steps`, `max_minutes`: no episode is longer. `min_steps`, `min_seconds`: shorter unmarked ones are residue.
-    - `cut_bits`: the price of any cut. `typical_minutes`, `length_bits`: an episode of this length costs nothing more,
-      one that is k times as long or short costs `length_bits` x log2(k) squared.
-    - `idle_bits`, `idle_scale_s`: a cut is cheaper by `idle_bits` each time that idle time + scale doubles.
-    - `completion_bits`: a cut right after an action that completes something is cheaper by this.
-    - `novelty`: how readily an episode takes up another document, in visits.
-    - `sure_bits`: a cut whose absence would cost this has a confidence of one half.
+    - `max_steps`, `max_minutes`: no episode is longer. `min_steps`: unmarked ones with fewer are residue.
+    - `cut_bits`: the price of any cut; `blind_cut_bits` where fewer than half of its actions tell of their window.
+    - `idle_bits`, `idle_scale_s`, `longest_idle_s`: a cut is cheaper by `idle_bits` each time that idle time + scale
+      doubles; idle time beyond the longest says no more, if windows are known.
+    - `completion_bits`: a cut is cheaper by this right after an action that saves, sends, commits or closes.
+    - `novelty`: how readily an episode takes up another document, in visits. `elsewhere`: visits that are added to the
+      session's, so that it takes many to make a document common.
+    - `residue_seconds`: a shorter piece is residue. `residue_bits`: one of no length is cheaper by this.
+    - `sure_bits`: a cut without which the session would cost this more has a confidence of one half.
 
     Raises `ValueError` that names the field.
     """
 
-    max_steps: int = 3000
+    max_steps: int = 2000
     max_minutes: float = 60.0
     min_steps: int = 2
-    cut_bits: int = 26
-    typical_minutes: float = 12.0
-    length_bits: int = 2
-    idle_bits: int = 4
-    idle_scale_s: float = 2.0
-    longest_idle_s: float = 30.0
-    completion_bits: int = 4
-    novelty: int = 16
-    elsewhere: int = 200
-    residue_bits: int = 5
-    residue_seconds: float = 40.0
-    sure_bits: int = 8
+    cut_bits: int = 30
+    blind_cut_bits: int = 32
+    idle_bits: int = 5
+    idle_scale_s: float = 1.0
+    longest_idle_s: float = 15.0
+    completion_bits: int = 5
+    novelty: int = 20
+    elsewhere: int = 1000
+    residue_seconds: float = 80.0
+    residue_bits: int = 6
+    sure_bits: int = 2
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -51,7 +52,7 @@ class EpisodeOptions:
                 raise ValueError(f"{field.name} is {value}; it must not be {bound}, or infinite")
 
 
-_MAY_BE_ZERO = ("residue_bits", "cut_bits", "length_bits", "idle_bits", "completion_bits")
+_MAY_BE_ZERO = ("residue_bits", "cut_bits", "blind_cut_bits", "idle_bits", "completion_bits")
 
 
 @dataclass(frozen=True)

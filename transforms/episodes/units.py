@@ -16,11 +16,11 @@ from taskreel.transforms.episodes.contexts import UNKNOWN, contexts
 
 _SHORTEST_PAUSE_US = 5_000_000
 """A place within a run of actions is worth trying if nothing was done for this long."""
-_SAVES = frozenset({"ctrl+s", "meta+s", "ctrl+shift+s", "meta+shift+s"})
-_ENDS = frozenset({"alt+f4", "alt+s", "ctrl+f4", "ctrl+d"}) | frozenset(
-    f"{modifier}+{key}" for modifier in ("ctrl", "meta") for key in ("enter", "return", "w", "shift+w", "q")
+_COMPLETIONS = pa.array(
+    [f"{modifier}+{key}" for modifier in ("ctrl", "meta") for key in ("s", "shift+s", "enter", "return", "w", "q")]
+    + ["alt+s", "alt+f4", "ctrl+f4", "ctrl+d"]
 )
-"""Hotkeys that send, commit or close in most programs. What a click does cannot be known."""
+"""Hotkeys that save, send, commit or close in most programs. What a click does cannot be known."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Units:
     `weight`: how many visits of `document` a unit counts for; long ones count for more, but not in proportion.
     `start_us` of the first action, `last_us` when the last action starts, `end_us` of all until its end.
     `idle_us`: nothing was done so long before it.
-    `completes`: 1 if the action before it saves something, 2 if it sends, commits or closes, else 0.
+    `completes`: whether the action before it completes something.
+    `is_blind`: fewer than half of the session's actions tell of their window.
     """
 
     first: np.ndarray
@@ -42,25 +43,30 @@ class Units:
     end_us: np.ndarray
     idle_us: np.ndarray
     completes: np.ndarray
+    is_blind: bool
 
     def __len__(self) -> int:
         return len(self.document)
 
 
 def units_of(actions: pa.Table) -> Units:
-    """The units of a session's actions (`ACTION_SCHEMA`, at least one row)."""
+    """The units of a session's actions (`ACTION_SCHEMA`, at least one row).
+
+    While somebody waits nothing is done: a `wait` is part of the idle time, and hides no completion before it.
+    """
     start_us = np.maximum.accumulate(actions.column("start_us").to_numpy())
-    end_us = np.maximum.accumulate(actions.column("end_us").to_numpy())
+    is_wait = pc.equal(actions.column("action").cast(pa.string()), "wait").to_numpy()
+    end_us = np.maximum.accumulate(np.where(is_wait, start_us, actions.column("end_us").to_numpy()))
     idle_us = np.zeros_like(start_us)
     idle_us[1:] = np.maximum(start_us[1:] - end_us[:-1], 0)
-    completes = completing(actions)
+    completes = completing(actions)[np.maximum.accumulate(np.where(is_wait, 0, np.arange(len(is_wait))))]
     known = contexts(actions)
     document = _carried(known.document)
     leaves, weight = _visits(actions.column("device").to_numpy(), document, completes)
     weight[document == UNKNOWN] = 0
     document = np.maximum(document, 0)
     is_place = leaves | (idle_us >= _SHORTEST_PAUSE_US) | (np.diff(document, prepend=document[0]) != 0)
-    is_place[1:] |= completes[:-1] > 0
+    is_place[1:] |= completes[:-1]
     is_place[0] = True
     first = np.flatnonzero(is_place)
     end = np.append(first[1:], len(start_us))
@@ -73,18 +79,16 @@ def units_of(actions: pa.Table) -> Units:
         start_us[end - 1],
         end_us[end - 1],
         idle_us[first],
-        np.append(0, completes[:-1])[first],
+        np.append(False, completes[:-1])[first],
+        bool(2 * (known.document != UNKNOWN).sum() < len(known.document)),
     )
 
 
 def completing(actions: pa.Table) -> np.ndarray:
-    """Whether each action saves something (1), or sends, commits or closes (2), else 0; int64 of shape (actions,)."""
+    """Whether each action saves, sends, commits or closes something, bool of shape (actions,)."""
     is_hotkey = pc.equal(actions.column("action").cast(pa.string()), "hotkey")
-    keys = pc.if_else(is_hotkey, actions.column("keys").cast(pa.string()), None)
-    saves, ends = (
-        pc.is_in(keys, value_set=pa.array(sorted(names))).to_numpy().astype(np.int64) for names in (_SAVES, _ENDS)
-    )
-    return saves + 2 * ends
+    is_one = pc.is_in(actions.column("keys").cast(pa.string()), value_set=_COMPLETIONS)
+    return pc.and_(is_hotkey, is_one).to_numpy()
 
 
 def _carried(number: np.ndarray) -> np.ndarray:
@@ -108,7 +112,7 @@ def _visits(device: np.ndarray, document: np.ndarray, completes: np.ndarray) -> 
     begins[0] = True
     leaves = np.zeros(len(device), bool)
     leaves[:-1] = (here[1:] != here[:-1]) & (on[1:] == on[:-1])
-    leaves &= completes[order] == 0
+    leaves &= ~completes[order]
     start = np.flatnonzero(begins)
     place = np.arange(len(device)) - np.repeat(start, np.diff(np.append(start, len(device)))) + 1
     counts = (place & (place - 1) == 0) & ~leaves

@@ -60,7 +60,7 @@ def join(recordings: Sequence[Sequence[Segment]], pauses_us: Sequence[int], *, p
     next_seq, next_us = 0, None
     for recording, pause_us in zip(recordings, [0, *pauses_us], strict=True):
         work = [_work(segment) for segment in sorted(recording, key=lambda segment: segment.name)]
-        work = _released([segment for segment in work if segment.events.num_rows])
+        work = _ended([segment for segment in work if segment.events.num_rows])
         if not work:
             first_seqs.append(next_seq)
             continue
@@ -81,8 +81,13 @@ def _work(segment: Segment) -> Segment:
     return replace(segment, events=events.filter(pc.invert(pc.or_(is_marker, is_control))))
 
 
-def _released(work: list[Segment]) -> list[Segment]:
-    """The same, with an up for each key and button that is down at the end, at the time of the last event."""
+def _ended(work: list[Segment]) -> list[Segment]:
+    """The same, with what ends with a recording: keys and buttons are up, no window has the focus.
+
+    An up for each that is down, and a focus without a window, at the time of the last event.
+    """
+    if not work:
+        return work
     held: dict[tuple[int, str], dict[str, object]] = {}
     for segment in work:
         kinds = pc.is_in(
@@ -94,11 +99,10 @@ def _released(work: list[Segment]) -> list[Segment]:
             held.pop((up, name), None)
             if up != event["kind"]:
                 held[up, name] = {**event, "kind": int(up), "text": None}
-    if not held:
-        return work
     last_us, last_seq = _range(work, "time_us")[1], _range(work, "seq")[1]
-    ups = [{**up, "time_us": last_us, "seq": last_seq + number} for number, up in enumerate(held.values(), 1)]
-    events = pa.concat_tables([work[-1].events, pa.Table.from_pylist(ups, schema=work[-1].events.schema)])
+    ends = [*held.values(), {"kind": int(Kind.FOCUS), "flags": 0}]
+    rows = [{**end, "time_us": last_us, "seq": last_seq + number} for number, end in enumerate(ends, 1)]
+    events = pa.concat_tables([work[-1].events, pa.Table.from_pylist(rows, schema=work[-1].events.schema)])
     return [*work[:-1], replace(work[-1], events=events)]
 
 
