@@ -100,7 +100,7 @@ def _ended(work: list[Segment]) -> list[Segment]:
             if up != event["kind"]:
                 held[up, name] = {**event, "kind": int(up), "text": None}
     last_us, last_seq = _range(work, "time_us")[1], _range(work, "seq")[1]
-    ends = [*held.values(), {"kind": int(Kind.FOCUS), "flags": 0}]
+    ends: list[dict[str, object]] = [*held.values(), {"kind": int(Kind.FOCUS), "flags": 0}]
     rows = [{**end, "time_us": last_us, "seq": last_seq + number} for number, end in enumerate(ends, 1)]
     events = pa.concat_tables([work[-1].events, pa.Table.from_pylist(rows, schema=work[-1].events.schema)])
     return [*work[:-1], replace(work[-1], events=events)]
