@@ -104,6 +104,11 @@ def refusal(
     return None
 
 
+def is_consent_id(consent_id: str) -> bool:
+    """Whether it may be one: letters, digits, - and _, so that it names a file in its folder and no other."""
+    return consent_id.replace("-", "").replace("_", "").isalnum()
+
+
 def consent_path(consent_id: str) -> str:
     """Where the record with this id lies."""
     return f"{CONSENT_PREFIX}{consent_id}.json"

@@ -422,6 +422,7 @@ def _gcs_client() -> Any:
         from google.cloud import storage
     except ImportError as error:
         raise StoreError("gs:// needs the extra `gcp`: pip install 'taskreel[gcp]'") from error
+    from google.auth.exceptions import DefaultCredentialsError
     from requests.adapters import HTTPAdapter
 
     # Else each client asks for the bucket once more, in a thread of its own, to label its traces.
@@ -431,7 +432,10 @@ def _gcs_client() -> Any:
 
         client = storage.Client(project="local", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     else:
-        client = storage.Client()
+        try:
+            client = storage.Client()
+        except DefaultCredentialsError as error:
+            raise StoreError("gs:// needs credentials: run `gcloud auth application-default login`") from error
     client._http.mount("http://", HTTPAdapter(pool_maxsize=64))
     client._http.mount("https://", HTTPAdapter(pool_maxsize=64))
     return client

@@ -47,7 +47,7 @@ def _head(values: dict[str, Any]) -> Table:
             "recordings", f"{len(values['recordings'])}, joined {values['repeats']} times, seed {values['seed']}"
         )
     people, sessions, steps = values["participants"], values["sessions"], values["steps"]
-    grid.add_row("steps", f"{steps} in {sessions} sessions of {people} people")
+    grid.add_row("steps", f"{steps} in {sessions} sessions of {people} people, without the recorder's own")
     grid.add_row("boundaries", f"{values['boundaries']}, without the starts of sessions")
     return grid
 

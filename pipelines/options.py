@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -41,10 +42,10 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         for name in ("session_gap_s", "longest_span_h", "target_shard_mb", "row_group_rows", "row_group_mb"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} has to be positive, not {getattr(self, name)}")
-        if self.clock_correction_s < 0 or self.prefetch < 0:
-            raise ValueError("clock_correction_s and prefetch must not be negative")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} has to be a positive number, not {getattr(self, name)}")
+        if not 0 <= self.clock_correction_s < math.inf or self.prefetch < 0:
+            raise ValueError("clock_correction_s and prefetch must be numbers, and not negative")
         if self.longest_span_h * 3600 < self.session_gap_s:
             raise ValueError("longest_span_h must not be shorter than session_gap_s")
         _ = (self.shards, self.build)

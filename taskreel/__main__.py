@@ -48,7 +48,6 @@ def simulate(
     from dataclasses import asdict
 
     from taskreel.io.stores import StoreError
-    from taskreel.io.times import us_from_iso
 
     try:
         from taskreel.capture.simulator import SimulationOptions, simulate
@@ -59,7 +58,7 @@ def simulate(
             participants=participants,
             minutes=minutes,
             seed=seed,
-            start_us=us_from_iso(start),
+            start_us=_time("--start", start),
             segment_minutes=segment_minutes,
             screens=_one_of(screens, "--screens", "draw", "reuse"),  # type: ignore[arg-type]
             devices=devices,
@@ -110,23 +109,23 @@ def import_(
 
     Lines that cannot be read are counted and listed, and do not stop the rest: the exit code is 0.
     """
+    from taskreel.capture.importers.consent import settle_consent
     from taskreel.capture.importers.foreign import ForeignRecordingError, ImportOptions
     from taskreel.capture.importers.formats import FORMATS, MissingLibraryError, import_recording
     from taskreel.capture.importers.report import bad_line_report, facts, page
     from taskreel.capture.segmenter import publish, segments
-    from taskreel.io.consent import ConsentRecord
     from taskreel.io.names import SegmentNameError
     from taskreel.io.stores import StoreError
 
+    if not segment_minutes < float("inf"):
+        fail(f"--segment-minutes {segment_minutes}: a number of minutes is expected, such as 5")
     try:
         options = ImportOptions(consent, participant, region, layout)
         imported = import_recording(_one_of(format_, "FORMAT", *FORMATS), src, options)
         store = _store(out)
+        if imported.events.num_rows:
+            settle_consent(store, imported.header, imported.events, grant=grant, as_of_us=time.time_ns() // 1000)
         names = publish(store, segments(imported.header, imported.events, minutes=segment_minutes))
-        if grant and names:
-            notice = f"vouched for at the import of {src[0].name}"
-            record = ConsentRecord(consent, participant, regions=(region,), notice=notice)
-            store.create(record.path, record.to_json())
     except (ForeignRecordingError, MissingLibraryError, SegmentNameError, StoreError, ValueError) as error:
         fail(str(error))
     except OSError as error:
@@ -249,7 +248,7 @@ def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
 @app.command(epilog="Example: taskreel inspect out/dataset --json")
 def inspect(
     path: Annotated[str, typer.Argument(help="A segment, a folder of segments, or a dataset; a folder or gs://.")],
-    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]", min=0)] = None,
     json_: JsonOption = False,
 ) -> None:
     """Say what a segment, a folder of segments or a dataset holds."""
@@ -274,7 +273,7 @@ def inspect(
 @app.command(epilog="Example: taskreel verify out/dataset")
 def verify(
     path: Annotated[str, typer.Argument(help="A dataset; a folder or gs:// place.")],
-    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]", min=0)] = None,
     repair: Annotated[
         bool, typer.Option(help="First publish what a killed run committed but did not publish.")
     ] = False,
@@ -315,7 +314,7 @@ def evaluate(
     ] = None,
     truth: Annotated[str | None, typer.Option(help="Where `simulate` wrote truth/, or that folder itself.")] = None,
     dataset: Annotated[str | None, typer.Option(help="The dataset that was made of the same input.")] = None,
-    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]")] = None,
+    version: Annotated[int | None, typer.Option(help="Version of the dataset. [the latest]", min=0)] = None,
     concat: Annotated[bool, typer.Option("--concat", help="Join recordings at random and score the cuts.")] = False,
     repeats: Annotated[int, typer.Option(help="With --concat: how often they are joined, e.g. 10.", min=1)] = 10,
     seed: Annotated[int, typer.Option(help="With --concat: the same seed, the same joins.", min=0)] = 0,
@@ -338,6 +337,9 @@ def evaluate(
     if rule and not concat:
         fail("--rule is for --concat; a dataset has the rules that it was made by")
     _check_evaluation(folders, truth, dataset, concat, min_actions)
+    for option, least in (("--min-f1", min_f1), ("--min-f1-30s", min_f1_30s), ("--min-actions", min_actions)):
+        if least is not None and not 0 <= least <= 1:
+            fail(f"{option} {least}: a share from 0 to 1 is expected, such as 0.9")
     try:
         if concat:
             values = _evaluate_joined(folders or [], repeats, seed, as_of, rule or [])
@@ -364,6 +366,8 @@ def _check_evaluation(
 ) -> None:
     if concat and (truth or dataset or min_actions is not None):
         fail("--concat scores cuts of joined recordings; it takes no --truth, --dataset or --min-actions")
+    if concat and len(set(folders or ())) < len(folders or ()):
+        fail("--concat: a folder is named twice; a recording cannot be joined with itself")
     if concat and not folders:
         fail("--concat needs folders of segments, such as: taskreel evaluate --concat out/one out/two")
     if not concat and folders:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from taskreel.io.consent import ConsentError, ConsentRecord, Refusal, consent_path, refusal
+from taskreel.io.consent import ConsentError, ConsentRecord, Refusal, consent_path, is_consent_id, refusal
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import Segment, SegmentError, SegmentFile, SegmentHeader
 from taskreel.io.stores import Store
@@ -29,7 +29,7 @@ class Consents:
 
     def _read(self, consent_id: str) -> ConsentRecord | Refusal:
         unknown = f"there is no consent record {consent_id!r}; without one nothing is read"
-        if not consent_id.replace("-", "").replace("_", "").isalnum():
+        if not is_consent_id(consent_id):
             return Refusal("consent_unknown", unknown)
         try:
             return ConsentRecord.from_json(self._store.read(consent_path(consent_id)))

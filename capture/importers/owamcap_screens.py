@@ -87,14 +87,19 @@ def read_screens(screens: Sequence[Screen]) -> SeenScreens:
     lost: list[Screen] = []
     rows = list(screen_events(_frames(ordered, lost)))
     same = len(ordered) - len(lost) - len(rows)
-    missing = Counter(screen.media for screen in lost)
+    missing = Counter(_why_lost(screen) for screen in lost)
     without = set(lost)
     return SeenScreens(
         rows + [_without_picture(screen) for screen in lost],
-        tuple(f"{media} ({count} pictures)" for media, count in sorted(missing.items())),
+        tuple(f"{media} ({count} pictures{why})" for (media, why), count in sorted(missing.items())),
         _alignment([screen for screen in ordered if screen.pts_us is not None and screen not in without]),
         tuple(_notes(ordered, same)),
     )
+
+
+def _why_lost(screen: Screen) -> tuple[str, str]:
+    """The file that should have the picture, and why that has not."""
+    return (screen.beside.name, " that are not in it, or cannot be decoded") if screen.beside else (screen.media, "")
 
 
 # ---------------------------------------------------------------------------------------------------- pictures

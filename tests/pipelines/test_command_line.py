@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from taskreel.__main__ import app
 
+EVEMU = Path(__file__).parents[1] / "data" / "evemu"
+
 
 def _assert_refused(args: list[str], *words: str) -> None:
     result = CliRunner().invoke(app, args)
@@ -108,3 +110,30 @@ def test_the_command_prints_numbers_for_a_program(people: Path, tmp_path: Path) 
 @pytest.mark.parametrize("command_name", ["verify", "inspect"])
 def test_looking_at_what_is_no_dataset_is_one_clear_line(tmp_path: Path, command_name: str) -> None:
     _assert_refused([command_name, str(tmp_path / "nowhere")], "nowhere")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("run", "--input", "in", "--output", "out", "--session-gap-s", "nan"),
+        ("run", "--input", "in", "--output", "out", "--target-shard-mb", "inf"),
+        ("run", "--input", "in", "--output", "out", "--clock-correction-s", "inf"),
+        ("simulate", "--out", "out", "--start", "junk"),
+        ("inspect", "out", "--version", "-1"),
+        ("verify", "out", "--version", "-1"),
+        ("evaluate", "--truth", "in", "--dataset", "out", "--version", "-1"),
+        ("evaluate", "--truth", "in", "--dataset", "out", "--min-f1", "nan"),
+        ("evaluate", "--truth", "in", "--dataset", "out", "--min-actions", "1.5"),
+        ("evaluate", "--concat", "in", "in"),
+        ("import", "evemu", str(EVEMU / "thinkpad-keyboard.events"), "--out", "out", "--segment-minutes", "inf"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_bad_use(
+    args: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, list(args))
+    assert result.exit_code == 2, (result.output, result.exception)
+    option = next(arg for arg in reversed(args) if arg.startswith("--"))
+    assert option in result.stderr or option.strip("-").replace("-", "_") in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -51,3 +51,37 @@ def test_import_run_inspect(sample: Sample, tmp_path: Path) -> None:
     assert all(age > 0 for age in ages) if sample.name == "owamcap" else ages == [None] * len(ages)
     assert json.loads(command("inspect", out, "--json"))["events"]["read"] == said["events"]
     command("verify", out)
+
+
+THINKPAD, MOUSE = (DATA / "evemu" / name for name in ("thinkpad-keyboard.events", "ps2-mouse.events"))
+
+
+def refused(*args: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.strip().splitlines()
+    return line
+
+
+def test_one_record_covers_what_one_person_imports(tmp_path: Path) -> None:
+    for source in (THINKPAD, MOUSE, THINKPAD):
+        command("import", "evemu", source, "--out", tmp_path, "--participant", "p1", "--grant")
+    assert len(list(tmp_path.glob("consent/v1/*"))) == 1
+    assert len(list(tmp_path.glob("segments/**/*.parquet"))) == 2
+
+
+def test_a_record_that_does_not_cover_a_recording_stops_its_import_before_anything_is_written(tmp_path: Path) -> None:
+    command("import", "evemu", THINKPAD, "--out", tmp_path, "--participant", "p1", "--grant")
+    before = sorted(tmp_path.rglob("*"))
+    other = ("import", "evemu", MOUSE, "--out", tmp_path)
+    assert "name another record by --consent" in refused(*other, "--participant", "p2", "--grant")
+    assert "name another record by --consent" in refused(*other, "--participant", "p2")
+    assert "region" in refused(*other, "--participant", "p1", "--region", "eu", "--grant")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("consent", ["../../escaped", "", "a b", ".", "a/b"])
+def test_the_id_of_a_record_names_no_other_place(consent: str, tmp_path: Path) -> None:
+    said = refused("import", "evemu", THINKPAD, "--out", tmp_path / "out", "--consent", consent, "--grant")
+    assert "--consent" in said
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

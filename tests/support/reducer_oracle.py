@@ -6,6 +6,7 @@ is that each rule can be laid beside the page. Integers have no size here, so no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -745,13 +746,9 @@ def px(prefix: str, place: Place) -> Row:
 
 def with_backspaces_applied(text: str) -> str:
     """Each backspace takes the character before it; one that has none before it stays."""
-    kept: list[str] = []
-    for letter in text:
-        if letter == "\b" and kept and kept[-1] != "\b":
-            kept.pop()
-        else:
-            kept.append(letter)
-    return "".join(kept)
+    while found := re.search("[^\b]\b", text):
+        text = text[: found.start()] + text[found.end() :]
+    return text
 
 
 def simplified(points: list[tuple[int, int]], tolerance: int) -> list[int]:

@@ -21,7 +21,7 @@ class EpisodeOptions:
     - `idle_bits`, `idle_scale_s`, `longest_idle_s`: a cut is cheaper by `idle_bits` each time that idle time + scale
       doubles; idle time beyond the longest says no more, if windows are known.
     - `completion_bits`: a cut is cheaper by this right after an action that saves, sends, commits or closes.
-    - `novelty`: how readily an episode takes up another document, in visits. `elsewhere`: visits that are added to the
+    - `novelty`: how readily an episode takes up another document, in draws. `elsewhere`: draws that are added to the
       session's, so that it takes many to make a document common.
     - `residue_seconds`: a shorter piece is residue. `residue_bits`: one of no length is cheaper by this.
     - `sure_bits`: a cut without which the session would cost this more has a confidence of one half.

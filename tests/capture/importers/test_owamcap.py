@@ -198,7 +198,7 @@ def test_media_that_are_not_there_are_named_and_do_not_stop_the_rest(tmp_path: P
 def test_a_video_that_is_none_is_missing(tmp_path: Path) -> None:
     (tmp_path / "video.mkv").write_bytes(b"no video at all")
     result = imported(write_mcap(tmp_path / "a.mcap", session("video.mkv")))
-    assert result.missing_media == ("video.mkv (3 pictures)",)
+    assert result.missing_media == ("video.mkv (3 pictures that are not in it, or cannot be decoded)",)
 
 
 def test_a_video_whose_times_start_again_is_read_again(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_video_whose_times_start_again_is_read_again(tmp_path: Path) -> None:
 def test_a_frame_that_the_video_does_not_have_is_missing(tmp_path: Path) -> None:
     write_video(tmp_path / "video.mkv", [(0, picture(0)), (100, picture(200))])
     result = imported(write_mcap(tmp_path / "a.mcap", session("video.mkv")))
-    assert result.missing_media == ("video.mkv (1 pictures)",)
+    assert result.missing_media == ("video.mkv (1 pictures that are not in it, or cannot be decoded)",)
     assert result.alignment.pictures == 2
 
 
