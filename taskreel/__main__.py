@@ -338,7 +338,7 @@ def evaluate(
         fail("--rule is for --concat; a dataset has the rules that it was made by")
     _check_evaluation(folders, truth, dataset, concat, min_actions)
     for option, least in (("--min-f1", min_f1), ("--min-f1-30s", min_f1_30s), ("--min-actions", min_actions)):
-        if least is not None and not 0 <= least <= 1:
+        if least is not None and not 0 <= least < float("inf"):
             fail(f"{option} {least}: a share from 0 to 1 is expected, such as 0.9")
     try:
         if concat:

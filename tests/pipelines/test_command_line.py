@@ -123,7 +123,7 @@ def test_looking_at_what_is_no_dataset_is_one_clear_line(tmp_path: Path, command
         ("verify", "out", "--version", "-1"),
         ("evaluate", "--truth", "in", "--dataset", "out", "--version", "-1"),
         ("evaluate", "--truth", "in", "--dataset", "out", "--min-f1", "nan"),
-        ("evaluate", "--truth", "in", "--dataset", "out", "--min-actions", "1.5"),
+        ("evaluate", "--truth", "in", "--dataset", "out", "--min-actions", "-1"),
         ("evaluate", "--concat", "in", "in"),
         ("import", "evemu", str(EVEMU / "thinkpad-keyboard.events"), "--out", "out", "--segment-minutes", "inf"),
     ],

@@ -271,6 +271,8 @@ def test_the_recorders_own_controls_at_the_ends_are_residue(is_marked):
 def test_a_short_session_that_is_not_cut_is_an_episode():
     worker = Worker()
     worker.work(WRITING, 0.5)
+    worker.rest(30)
+    worker.work(BOOKING, 0.2)
     (episode,) = cut_episodes(worker.actions, [], EpisodeOptions())
     assert (episode.kind, episode.cut_reason) == ("episode", "session")
     (alone,) = cut_episodes(worker.actions.slice(0, 1), [], EpisodeOptions())

@@ -11,7 +11,7 @@ import pyarrow as pa
 from taskreel.transforms.actions.rules import ActionFlag
 from taskreel.transforms.episodes.code_length import ONE_BIT
 from taskreel.transforms.episodes.model import SECOND_US, Episode, EpisodeOptions, Task
-from taskreel.transforms.episodes.segmentation import Evidence, Prices, cheapest
+from taskreel.transforms.episodes.segmentation import Evidence, Piece, Prices, cheapest
 from taskreel.transforms.episodes.units import units_of
 
 _MOST_IF_BLIND_PERCENT = 30
@@ -76,7 +76,8 @@ def _task_of(actions: pa.Table, tasks: list[Task]) -> np.ndarray:
 def _segmented(actions: pa.Table, options: EpisodeOptions) -> list[Episode]:
     units = units_of(actions)
     prices = Prices(units, options)
-    pieces = cheapest(prices)
+    whole = Piece(0, len(units))
+    pieces = [whole] if prices.is_residue(whole) else cheapest(prices)  # not two errands of one short session
     judged = [("session", 1.0), *(_judged(prices.weigh(*pair), prices, options) for pair in itertools.pairwise(pieces))]
     episodes = []
     for piece, (reason, confidence) in zip(pieces, judged, strict=True):
