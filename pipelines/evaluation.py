@@ -96,20 +96,18 @@ def evaluate(truth_url: str, dataset_url: str, version: int | None, options: Cut
     if not ((compared.step >= 0) & ~compared.differs["start_us"]).any():
         raise EvaluationError(f"{dataset_url}: none of its steps begins when an action of {truth_url} does: {_REMEDY}")
     episodes = dataset.episodes()
-    known = pa.array(sorted(set(truth.column("participant").unique().to_pylist())), pa.string())
-    episodes = episodes.filter(pc.is_in(episodes.column("participant"), value_set=known))
+    left_out = pc.is_in(episodes.column("participant"), value_set=pa.array(others, pa.string()))
+    episodes = episodes.filter(pc.invert(left_out))
+    tasks = episodes.filter(pc.equal(episodes.column("kind"), "episode"))
     return {
         "kind": "truth",
         "truth": truth_url,
         "dataset": dataset_url,
         "version": dataset.version,
         "without_truth": others,
-        "episodes": _count(episodes, "kind", "episode"),
+        "episodes": tasks.num_rows,
         "residues": _count(episodes, "kind", "residue"),
-        "marked_episodes": pc.sum(
-            pc.and_(pc.equal(episodes.column("kind"), "episode"), pc.equal(episodes.column("cut_reason"), "marker"))
-        ).as_py()
-        or 0,
+        "marked_episodes": _count(tasks, "cut_reason", "marker"),
         **_cut_values(cuts, options),
         "actions": _action_values(truth, steps, compared),
         "observations": asdict(observation_errors(truth, steps, compared)),
