@@ -58,8 +58,7 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transfor
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	mkdir -p build/typecheck/taskreel
-	ln -sfn ../../../taskreel/__init__.py build/typecheck/taskreel/__init__.py
-	ln -sfn ../../../taskreel/__main__.py build/typecheck/taskreel/__main__.py
+	for file in __init__ __main__ app service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
 	for folder in capture io pipelines transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 SECOND_US = 1_000_000
@@ -29,3 +31,37 @@ def us_from_iso(text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * SECOND_US + delta.microseconds
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of day that a long run goes by: the real one, or in a trial one that runs faster.
+
+    At the real time `real_us` it is `shown_us`, and from then on it runs `rate` times as fast.
+
+    >>> Clock.parse("2026-01-05T09:00:00Z@2026-11-25T12:00:00Z*600").us(us_from_iso("2026-11-25T12:00:02Z"))
+    1767604800000000
+    """
+
+    shown_us: int = 0
+    real_us: int = 0
+    rate: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Clock:
+        """SHOWN@REAL*RATE, times in ISO 8601; raises `ValueError`."""
+        shown, at, rest = text.partition("@")
+        real, times, rate = rest.partition("*")
+        if not (at and times and 0 < float(rate) < 1e6):
+            raise ValueError(
+                f"{text}: SHOWN@REAL*RATE is expected, such as 2026-01-05T09:00:00Z@2026-11-25T12:00:00Z*600"
+            )
+        return cls(us_from_iso(shown), us_from_iso(real), float(rate))
+
+    def us(self, real_us: int) -> int:
+        """What this clock shows at a real time, microseconds UTC."""
+        return self.shown_us + int((real_us - self.real_us) * self.rate)
+
+    def now_us(self) -> int:
+        """What it shows now, by the clock of this machine."""
+        return self.us(time.time_ns() // 1000)

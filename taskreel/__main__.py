@@ -9,25 +9,26 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from taskreel.io.dataset import Dataset
-
-GOOD, FAULTS, BAD_USE, BUSY = 0, 1, 2, 3
-
-app = typer.Typer(
-    name="taskreel",
-    help="From recordings of work at a computer, made with consent, to training data that can be checked.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy.",
+import taskreel.service
+import taskreel.upkeep  # noqa: F401  the two register their commands
+from taskreel.app import (
+    BUSY,
+    FAULTS,
+    GOOD,
+    JsonOption,
+    app,
+    dataset_at,
+    fail,
+    one_of,
+    percents,
+    store_at,
+    time_us,
+    without_warnings,
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a page for a person.")]
 
 
 @app.command(epilog="Example: taskreel simulate --out out/people --participants 3 --minutes 20 --seed 1")
@@ -58,9 +59,9 @@ def simulate(
             participants=participants,
             minutes=minutes,
             seed=seed,
-            start_us=_time("--start", start),
+            start_us=time_us("--start", start),
             segment_minutes=segment_minutes,
-            screens=_one_of(screens, "--screens", "draw", "reuse"),  # type: ignore[arg-type]
+            screens=one_of(screens, "--screens", "draw", "reuse"),  # type: ignore[arg-type]
             devices=devices,
             clock_offset_s=clock_offset_s,
             markers=markers,
@@ -68,7 +69,7 @@ def simulate(
     except ValueError as error:
         fail(str(error))
     try:
-        summary = simulate(_store(out), options)
+        summary = simulate(store_at(out), options)
     except StoreError as error:
         fail(f"{error}; choose an empty place, or the options it was made with")
     if json_:
@@ -121,8 +122,8 @@ def import_(
         fail(f"--segment-minutes {segment_minutes}: a number of minutes is expected, such as 5")
     try:
         options = ImportOptions(consent, participant, region, layout)
-        imported = import_recording(_one_of(format_, "FORMAT", *FORMATS), src, options)
-        store = _store(out)
+        imported = import_recording(one_of(format_, "FORMAT", *FORMATS), src, options)
+        store = store_at(out)
         if imported.events.num_rows:
             settle_consent(store, imported.header, imported.events, grant=grant, as_of_us=time.time_ns() // 1000)
         names = publish(store, segments(imported.header, imported.events, minutes=segment_minutes))
@@ -181,7 +182,7 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
-    _without_warnings()
+    without_warnings()
     from taskreel.pipelines.options import RunOptions, RunPlaces, with_rules
     from taskreel.transforms.actions import ActionOptions
     from taskreel.transforms.episodes import EpisodeOptions
@@ -190,9 +191,9 @@ def run(
         places = RunPlaces(
             input_,
             output,
-            _time("--as-of", as_of) if as_of else time.time_ns() // 1000,
-            _time("--from", from_) if from_ else None,
-            _time("--until", until) if until else None,
+            time_us("--as-of", as_of) if as_of else time.time_ns() // 1000,
+            time_us("--from", from_) if from_ else None,
+            time_us("--until", until) if until else None,
             tuple(name for name in participants.split(",") if name),
         )
         options = RunOptions(
@@ -209,7 +210,7 @@ def run(
             target_shard_mb=target_shard_mb,
             row_group_rows=row_group_rows,
             row_group_mb=row_group_mb,
-            split_percent=_percents(split_percent),
+            split_percent=percents(split_percent),
             prefetch=prefetch,
         )
     except ValueError as error:
@@ -286,7 +287,7 @@ def verify(
     from taskreel.io.tables import publish_steps
     from taskreel.io.verify import faults
 
-    dataset = _dataset(path, version)
+    dataset = dataset_at(path, version)
     if repair:
         publish_steps(dataset.store)
         write_card(dataset.store)
@@ -330,7 +331,7 @@ def evaluate(
     json_: JsonOption = False,
 ) -> None:
     """Score a dataset against the truth of its input, or the cuts of joined recordings, beside baselines."""
-    _without_warnings()
+    without_warnings()
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.evaluation import EvaluationError, shortfalls
 
@@ -391,67 +392,12 @@ def _evaluate_joined(
     from taskreel.transforms.evaluation.cuts import CutOptions
 
     try:
-        as_of_us = _time("--as-of", as_of) if as_of else time.time_ns() // 1000
+        as_of_us = time_us("--as-of", as_of) if as_of else time.time_ns() // 1000
         run = RunOptions()
         build = RunOptions(**with_rules(rules, run.actions, run.episodes)).build
     except ValueError as error:
         fail(str(error))
     return evaluate_joined(folders, ConcatOptions(repeats, seed, as_of_us, build), CutOptions())
-
-
-def _without_warnings() -> None:
-    """Beam warns, when it is imported, of libraries that nobody asked for, and later of its own workers' arguments."""
-    import logging
-
-    logging.getLogger().setLevel(logging.ERROR)
-
-
-def fail(message: str, code: int = BAD_USE) -> NoReturn:
-    """End with one clear line."""
-    print(f"taskreel: {message}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-def _store(url: str) -> Any:
-    from taskreel.io.stores import StoreError, open_store
-
-    try:
-        return open_store(url)
-    except StoreError as error:
-        fail(str(error))
-
-
-def _dataset(path: str, version: int | None) -> Dataset:
-    from taskreel.io import dataset as datasets
-    from taskreel.io.stores import StoreError
-
-    try:
-        return datasets.open(path, version)
-    except (FileNotFoundError, StoreError) as error:
-        fail(str(error))
-
-
-def _time(option: str, text: str) -> int:
-    from taskreel.io.times import us_from_iso
-
-    try:
-        return us_from_iso(text)
-    except ValueError:
-        raise ValueError(f"{option} {text}: not a time in ISO 8601, such as 2026-01-05T09:00:00Z") from None
-
-
-def _percents(text: str) -> tuple[int, int, int]:
-    try:
-        train, validation, test = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--split-percent {text}: three whole percents are expected, such as 90,5,5") from None
-    return train, validation, test
-
-
-def _one_of(value: str, option: str, *choices: str) -> str:
-    if value not in choices:
-        raise ValueError(f"{option} {value}: one of {', '.join(choices)} is expected")
-    return value
 
 
 def main(args: list[str] | None = None) -> None:

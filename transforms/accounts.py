@@ -42,10 +42,11 @@ class Account:
     def imbalances(self) -> list[str]:
         """What does not add up, in words; empty when every segment and event is accounted for."""
         faults = []
-        segments = self["segments.built"] + self["segments.refused"] + self["segments.dead"]
+        segments = sum(self[f"segments.{fate}"] for fate in ("built", "refused", "dead", "waiting", "late"))
         if self["segments.read"] != segments:
-            faults.append(f"{self['segments.read']} segments read, {segments} written, refused or dead")
+            faults.append(f"{self['segments.read']} segments read, {segments} written, refused, dead, waiting or late")
         events = self["events.in_steps"] + sum(self.under("events.dropped.").values())
+        events += self["events.waiting"] + self["events.late"]
         if self["events.read"] != events:
-            faults.append(f"{self['events.read']} events read, {events} in steps or dropped")
+            faults.append(f"{self['events.read']} events read, {events} in steps, dropped, waiting or late")
         return faults

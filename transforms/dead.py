@@ -15,7 +15,9 @@ class Dead:
     """A file that is in no shard. `kind` is `dead` (cannot be used) or `refused` (may not be).
 
     `code` is for counting, `message` says what is wrong and what to do, `exception` is the type of what was raised.
-    `events` is what its name claims, 0 if that cannot be known.
+    `events` is what its name claims, 0 if that cannot be known. A refusal was decided by the content of the consent
+    record `consent_id`, whose sha256 is `consent_sha256` ("" for a record that is not there): when it changes, the
+    segment is looked at again.
     """
 
     segment: str
@@ -25,6 +27,8 @@ class Dead:
     exception: str
     size_bytes: int
     events: int
+    consent_id: str = ""
+    consent_sha256: str = ""
 
     @classmethod
     def of_error(cls, segment: str, code: str, error: Exception, *, size_bytes: int, events: int = 0) -> Dead:
