@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskreel.io.dataset import Dataset
+from taskreel.pipelines.launch import Outcome
 from taskreel.transforms.accounts import Account
 
 
@@ -83,6 +84,13 @@ def next_command(dataset: Dataset) -> str:
     is_elsewhere = sys.argv[0].endswith("/taskreel") and not shutil.which("taskreel")
     program = os.path.relpath(sys.argv[0]) if is_elsewhere else "taskreel"
     return f"{program} verify {dataset.store.url}"
+
+
+def nothing_new(place: str, outcome: Outcome) -> str:
+    """The line that ends a run which had nothing to commit."""
+    state = "there is no dataset yet" if outcome.version is None else f"the dataset stays at version {outcome.version}"
+    waiting = f"{outcome.waiting} segments wait until their spans are over; " if outcome.waiting else ""
+    return f"{place}: nothing new; {waiting}{state}"
 
 
 def _splits(splits: dict[str, dict[str, int]]) -> Table:

@@ -203,6 +203,16 @@ def test_the_parts_that_are_read_for_a_listing_hold_every_row_that_lists_a_segme
     assert last.day in listing_days(last.day, OPTIONS.longest_ms)
 
 
+@given(st.integers(0, 50))
+def test_the_parts_that_are_read_for_a_name_hold_rows_of_every_span_that_it_can_change(first):
+    """A row begins up to the longest span before a segment, as long as that, which ends within reach."""
+    begin, touched = name_of(first, 1), name_of(first + LONGEST, LONGEST, "b")
+    name = name_of(first + 4 * LONGEST + 1, 1, "c")
+    assert begin.day in reach_days(name, OPTIONS)
+    assert touched.day in reach_days(name, OPTIONS)
+    assert name_of(first + 6 * LONGEST + 2, 0).day in reach_days(name, OPTIONS)
+
+
 def test_what_is_read_for_a_name_does_not_grow_with_its_lies():
     assert len(reach_days(name_of(0, 1), OPTIONS)) <= 15
     assert reach_days(name_of(0, 6 * 365), OPTIONS) == [name_of(0, 0).day]
@@ -252,6 +262,14 @@ def test_spans_that_replace_one_committed_span_are_one_change():
     new = name_of(LONGEST + 2, 11)
     planned = plan([new], Known((committed([first, second]),)), OPTIONS, watermark_ms=over(first))
     assert built(planned) == [[[first], [second, new]]]
+
+
+def test_spans_that_only_their_neighbors_cut_anew_do_not_wait():
+    """What is committed can lie after the watermark, by a batch run; nothing new in it would point to it again."""
+    old = [name_of(LONGEST + 1, 10), name_of(2 * LONGEST, 1)]
+    new = name_of(0, LONGEST)
+    planned = plan([new], Known((committed(old),)), OPTIONS, watermark_ms=over(new))
+    assert built(planned) == [[[new]], [[old[0]], [old[1]]]]
 
 
 def test_a_dead_segment_holds_a_planned_span_together_and_its_parts_are_done():
