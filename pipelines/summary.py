@@ -16,6 +16,9 @@ from taskreel.io.dataset import Dataset
 from taskreel.pipelines.launch import Outcome
 from taskreel.transforms.accounts import Account
 
+_OPEN = ("waiting", "late")
+"""What a batch run has none of."""
+
 
 def facts(dataset: Dataset) -> dict[str, Any]:
     """A dataset in numbers, as `inspect --json` prints them."""
@@ -31,7 +34,9 @@ def facts(dataset: Dataset) -> dict[str, Any]:
         }
     return {
         "version": dataset.version,
+        "kind": dataset.report().get("kind", "batch"),
         "as_of": dataset.report().get("as_of"),
+        "watermark": dataset.report().get("watermark"),
         "runner": dataset.report().get("runner"),
         "participants": len(episodes.column("participant").unique()),
         "episodes": pc.sum(pc.equal(episodes.column("kind"), "episode")).as_py() or 0,
@@ -43,6 +48,8 @@ def facts(dataset: Dataset) -> dict[str, Any]:
             "written": account["segments.built"],
             "refused": account["segments.refused"],
             "dead": account["segments.dead"],
+            "waiting": account["segments.waiting"],
+            "late": account["segments.late"],
         },
         "segments_bytes": account["bytes.read"],
         "reasons": account.under("segments.refused.") | account.under("segments.dead."),
@@ -50,6 +57,8 @@ def facts(dataset: Dataset) -> dict[str, Any]:
             "read": account["events.read"],
             "in_steps": account["events.in_steps"],
             "dropped": account.under("events.dropped."),
+            "waiting": account["events.waiting"],
+            "late": account["events.late"],
         },
         "seq_gaps": account["events.gaps"],
         "dead_letter": dataset.report().get("dead_letter"),
@@ -68,8 +77,11 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
         lines.add_row("wall time", f"{wall_s:.1f} s for {read_mb:.1f} MB of segments: {read_mb / wall_s:.1f} MB/s")
     lines.add_row("people", str(values["participants"]))
     lines.add_row("episodes", f"{values['episodes']} (and {values['residues']} residues that belong to no task)")
-    lines.add_row("segments", _counts(values["segments"]))
-    lines.add_row("events", _events(values["events"]))
+    of_run = "" if values["kind"] == "batch" else f" ({values['kind']} run)"
+    if values["watermark"]:
+        lines.add_row("watermark", f"{values['watermark']}: what had not ended a gap before waits")
+    lines.add_row(f"segments{of_run}", _counts(_without_zeros(values["segments"], *_OPEN)))
+    lines.add_row(f"events{of_run}", _events(values["events"]))
     if values["seq_gaps"]:
         lines.add_row("gaps", f"{values['seq_gaps']} places where a recording's seq is not gapless")
     if values["dead_letter"]:
@@ -112,8 +124,13 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _events(events: dict[str, Any]) -> str:
-    dropped = _counts(events["dropped"]) or "none"
+    dropped = _counts(events["dropped"] | _without_zeros({k: events[k] for k in _OPEN}, *_OPEN)) or "none"
     return f"{events['read']} read, {events['in_steps']} in steps; in none: {dropped}"
+
+
+def _without_zeros(counts: dict[str, int], *names: str) -> dict[str, int]:
+    """Counts, without those of some names that are nought."""
+    return {name: count for name, count in counts.items() if count or name not in names}
 
 
 def print_summary(dataset: Dataset, console: Console, *, wall_s: float) -> None:
