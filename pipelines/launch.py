@@ -123,6 +123,7 @@ def _counted(result: Any, name: str) -> int:
 
 def check_base(before: Commit, places: RunPlaces, options: RunOptions) -> None:
     """Raise `LaunchError` unless an incremental run can go on from a version: same options, versions, input, time."""
+    _check_root(places, open_store(selection(places).root))
     made = {"options": options.as_dict(), "versions": VERSIONS, "input": asdict(selection(places))}
     differing = [
         f"{name} is {_shown(there)} there and {_shown(here)} here"
@@ -179,15 +180,19 @@ def check_input(places: RunPlaces) -> None:
     """Raise `LaunchError` unless the input is there and holds at least one segment that is selected."""
     chosen = selection(places)
     store = open_store(chosen.root)
+    _check_root(places, store)
     try:
-        _check_input(places, chosen, store)
+        _check_segments(places, chosen, store)
     except FileNotFoundError as error:
         raise LaunchError(f"--input {places.input}: {error}") from error
 
 
-def _check_input(places: RunPlaces, chosen: Selection, store: Store) -> None:
+def _check_root(places: RunPlaces, store: Store) -> None:
     if isinstance(store, LocalStore) and not store.root.is_dir():
         raise LaunchError(f"--input {places.input}: there is no folder {store.root}")
+
+
+def _check_segments(places: RunPlaces, chosen: Selection, store: Store) -> None:
     for day in chosen.days(store):
         for entry in chosen.entries(store, day):
             with contextlib.suppress(SegmentNameError):

@@ -85,7 +85,8 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
     if values["seq_gaps"]:
         lines.add_row("gaps", f"{values['seq_gaps']} places where a recording's seq is not gapless")
     if values["dead_letter"]:
-        lines.add_row("not used", f"{_counts(values['reasons'])} (see {dataset.store.url_of(values['dead_letter'])})")
+        reasons = _counts(values["reasons"]) or "nothing more"
+        lines.add_row("not used", f"{reasons} (see {dataset.store.url_of(values['dead_letter'])})")
     for imbalance in values["imbalances"]:
         lines.add_row("IMBALANCE", imbalance)
     return Group(lines, Text(), _splits(values["splits"]), Text(), _actions(values["actions"]))
