@@ -14,8 +14,9 @@ from taskreel.io.tables import Commit
 from taskreel.io.times import iso_from_us, us_from_iso
 from taskreel.pipelines.episodes import Launch, build_and_write, metadata, selection
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces
+from taskreel.transforms.add import AddChanges
 from taskreel.transforms.build import ACCOUNT, DEAD, TAKEN
-from taskreel.transforms.commit import ROWS, CommitChanges, CommitOptions
+from taskreel.transforms.commit import ROWS, CommitOptions
 from taskreel.transforms.discover_new import Days, DiscoverNew, NewsOptions
 from taskreel.transforms.known import Base, longest_of
 from taskreel.transforms.take import ACCOUNT as WAITING
@@ -53,7 +54,7 @@ def incremental_pipeline(
     discovered = found.dead | "CountNames" >> beam.Map(lambda line: '{"segments.read": 1}')
     account = (made[ACCOUNT], discovered, planned[WAITING]) | "Accounts" >> beam.Flatten()
     changes = {ROWS: made[ROWS], ACCOUNT: account, DEAD: dead, TAKEN: made[TAKEN]}
-    return changes | "CommitChanges" >> CommitChanges(commit)
+    return changes | "AddChanges" >> AddChanges(commit)
 
 
 def days_to_list(places: RunPlaces, options: RunOptions, chosen: IncrementalOptions, before: Commit | None) -> Days:
