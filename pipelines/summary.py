@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
+from collections import Counter
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console, Group
 from rich.table import Table
@@ -21,7 +24,10 @@ _OPEN = ("waiting", "late")
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
-    """A dataset in numbers, as `inspect --json` prints them."""
+    """A dataset in numbers, as `inspect --json` prints them.
+
+    `segments`, `events`, `reasons` and `seq_gaps` are of the run that made the version: of what it read.
+    """
     episodes = dataset.episodes()
     account = Account(dataset.report().get("account", {}))
     splits = {}
@@ -42,7 +48,9 @@ def facts(dataset: Dataset) -> dict[str, Any]:
         "episodes": pc.sum(pc.equal(episodes.column("kind"), "episode")).as_py() or 0,
         "residues": pc.sum(pc.equal(episodes.column("kind"), "residue")).as_py() or 0,
         "splits": splits,
-        "actions": account.under("actions."),
+        "actions": _action_counts(episodes),
+        "spans": len(episodes.column("span_id").unique()),
+        "revised_spans": len(episodes.filter(pc.greater(episodes.column("revision"), 0)).column("span_id").unique()),
         "segments": {
             "read": account["segments.read"],
             "written": account["segments.built"],
@@ -78,6 +86,10 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
     lines.add_row("people", str(values["participants"]))
     lines.add_row("episodes", f"{values['episodes']} (and {values['residues']} residues that belong to no task)")
     of_run = "" if values["kind"] == "batch" else f" ({values['kind']} run)"
+    if values["revised_spans"]:
+        lines.add_row(
+            "revised", f"{values['revised_spans']} of {values['spans']} spans were built again for late segments"
+        )
     if values["watermark"]:
         lines.add_row("watermark", f"{values['watermark']}: what had not ended a gap before waits")
     lines.add_row(f"segments{of_run}", _counts(_without_zeros(values["segments"], *_OPEN)))
@@ -90,6 +102,13 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
     for imbalance in values["imbalances"]:
         lines.add_row("IMBALANCE", imbalance)
     return Group(lines, Text(), _splits(values["splits"]), Text(), _actions(values["actions"]))
+
+
+def _action_counts(episodes: pa.Table) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for counts in episodes.column("actions").to_pylist():
+        total.update(json.loads(counts))
+    return dict(sorted(total.items()))
 
 
 def next_command(dataset: Dataset) -> str:

@@ -26,6 +26,8 @@ from taskreel.transforms.prefetch import prefetched
 
 LATE_FOLDER = "late/"
 STILL_DEAD = "still_dead"
+_DAYS_AT_ONCE = 8
+"""Opening a table reads its log: once for so many days."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,10 @@ class DiscoverNew(beam.PTransform):
         start = pipeline | "Start" >> beam.Create([self.options.selection.root])
         listed = (
             start
-            | "ListDays" >> beam.FlatMap(_list_days, self.options)
+            | "ChooseDays" >> beam.FlatMap(_list_days, self.options)
             | "SpreadDays" >> beam.Reshuffle()
-            | "ListDay" >> beam.ParDo(_ListNewDoFn(self.options)).with_outputs(DEAD, main="names")
+            | "BatchDays" >> beam.BatchElements(min_batch_size=_DAYS_AT_ONCE, max_batch_size=_DAYS_AT_ONCE)
+            | "ListDays" >> beam.ParDo(_ListNewDoFn(self.options)).with_outputs(DEAD, main="names")
         )
         late = start | "ReadLate" >> beam.FlatMap(_late, self.options)
         dead = start | "ReadDead" >> beam.ParDo(_DeadDoFn(self.options)).with_outputs(STILL_DEAD, main="again")
@@ -113,7 +116,7 @@ def _list_days(root: str, options: NewsOptions) -> list[str]:
 
 
 class _ListNewDoFn(beam.DoFn):
-    """Compares a day's listing with what is committed of that day right here: what is known is not shuffled."""
+    """Compares the listings of days with what is committed of them right here: what is known is not shuffled."""
 
     def __init__(self, options: NewsOptions) -> None:
         self._options = options
@@ -121,11 +124,11 @@ class _ListNewDoFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._known = KnownFiles(self._options.base, self._options.longest_ms)
 
-    def process(self, folder: str) -> Iterator[Any]:
+    def process(self, folders: list[str]) -> Iterator[Any]:
         selection = self._options.selection
-        day = day_of(folder)
-        known = self._known.of_day(day) if day else set()
-        for entry in selection.entries(open_store(selection.root), folder):
+        known = self._known.of_days(day for folder in folders if (day := day_of(folder)))
+        store = open_store(selection.root)
+        for entry in (entry for folder in folders for entry in selection.entries(store, folder)):
             if entry.name in self._known.dead:
                 continue
             found = named(entry)

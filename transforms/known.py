@@ -106,15 +106,16 @@ def name_of(dead: Dead) -> SegmentName | None:
 
 
 class KnownFiles:
-    """What is not new in the listing of a day: names in committed spans that are not provisional, and dead letters."""
+    """What is not new in the listing of days: names in committed spans that are not provisional, and dead letters."""
 
     def __init__(self, base: Base, longest_ms: int) -> None:
         self._base = base
         self._longest_ms = longest_ms
 
-    def of_day(self, day: str) -> set[tuple[str, str]]:
-        """(participant, file) of the committed segments that a day's listing can hold."""
-        found = self._base.spans(listing_days(day, self._longest_ms))
+    def of_days(self, days: Iterable[str]) -> set[tuple[str, str]]:
+        """(participant, file) of the committed segments that the listings of some days can hold."""
+        parts = {part for day in days for part in listing_days(day, self._longest_ms)}
+        found = self._base.spans(parts) if parts else {}
         final = ((participant, s) for participant, spans in found.items() for s in spans if not s.provisional)
         return {(participant, file) for participant, span in final for file in span.files}
 
@@ -127,10 +128,5 @@ class KnownFiles:
 def is_consumed(base: Base, names: Iterable[SegmentName], options: SpanOptions) -> bool:
     """Whether all names are committed or dead: whoever pointed to them may forget them."""
     files = KnownFiles(base, longest_of(options))
-    by_day: dict[str, set[SegmentName]] = {}
-    for name in names:
-        if str(name) not in files.dead:
-            by_day.setdefault(name.day, set()).add(name)
-    return all(
-        {(name.participant, name.file) for name in found} <= files.of_day(day) for day, found in sorted(by_day.items())
-    )
+    others = [name for name in names if str(name) not in files.dead]
+    return {(name.participant, name.file) for name in others} <= files.of_days({name.day for name in others})

@@ -17,6 +17,8 @@ from taskreel.transforms.progress import Progress
 from taskreel.transforms.spans import SpanOptions
 
 ACCOUNT = "account"
+_PARTS_AT_ONCE = 8
+"""Opening a table reads its log: once for so many parts."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class TakeSpans(beam.PTransform):
             news["names"]
             | "DaysInReach" >> beam.ParDo(_DaysDoFn(self.options.spans))
             | "GroupByDay" >> beam.GroupByKey()
-            | "ReadPart" >> beam.FlatMap(_read_part, self.options.base)
+            | "BatchParts" >> beam.BatchElements(min_batch_size=_PARTS_AT_ONCE, max_batch_size=_PARTS_AT_ONCE)
+            | "ReadParts" >> beam.FlatMap(_read_parts, self.options.base)
         )
         return (
             {"found": news["names"], "spans": known, "dead": news["still_dead"]}
@@ -69,9 +72,10 @@ class _DaysDoFn(beam.DoFn):
                 yield day, participant
 
 
-def _read_part(element: tuple[str, Iterable[str]], base: Base) -> Iterator[tuple[str, str]]:
-    day, participants = element
-    for participant, found in base.spans([day], set(participants)).items():
+def _read_parts(days: list[tuple[str, Iterable[str]]], base: Base) -> Iterator[tuple[str, str]]:
+    """A participant's spans of some more days do no harm: what no new name touches is not judged."""
+    wanted = {participant for _, participants in days for participant in participants}
+    for participant, found in base.spans({day for day, _ in days}, wanted).items():
         for span in found:
             yield participant, span.to_json()
 

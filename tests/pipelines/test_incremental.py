@@ -722,6 +722,23 @@ def test_the_summary_says_what_came_and_what_waits(root: Path, tmp_path: Path) -
     assert "1 waiting" in page
 
 
+def test_the_numbers_of_the_dataset_are_of_all_of_it_and_those_of_the_run_are_named_so(
+    root: Path, tmp_path: Path
+) -> None:
+    publish(root, piece(ANNA, 0))
+    add(root, tmp_path / "out")
+    publish(root, piece(ANNA, 400), piece(BEN, 0))
+    add(root, tmp_path / "out")
+    run(root, tmp_path / "batch")
+    now, batch = (facts(datasets.open(str(tmp_path / name))) for name in ("out", "batch"))
+    assert {name: now[name] for name in ("actions", "episodes", "spans")} == (
+        {name: batch[name] for name in ("actions", "episodes", "spans")}
+    )
+    assert (now["revised_spans"], now["segments"]["read"]) == (1, 3)
+    page = CliRunner().invoke(app, ["inspect", str(tmp_path / "out")]).stdout
+    assert "segments (incremental run)" in page
+
+
 # ------------------------------------------------------------------------------------------------------ gs://
 
 
