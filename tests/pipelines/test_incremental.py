@@ -51,8 +51,9 @@ from taskreel.io import dataset as datasets
 from taskreel.io.consent import ConsentRecord
 from taskreel.io.names import SegmentName
 from taskreel.io.stores import LocalStore, open_store
-from taskreel.io.tables import current_version, published_version
+from taskreel.io.tables import Commit, current_version, published_version
 from taskreel.io.times import iso_from_us, us_from_iso
+from taskreel.pipelines.incremental import days_to_list
 from taskreel.pipelines.launch import LaunchError, LostRaceError, Outcome, launch
 from taskreel.pipelines.options import IncrementalOptions
 from taskreel.pipelines.summary import facts
@@ -60,6 +61,7 @@ from taskreel.transforms import commit as committing
 from taskreel.transforms import known
 from taskreel.transforms.build import _BuildDoFn
 from taskreel.transforms.dead import Dead
+from taskreel.transforms.plan import Known, plan
 
 HISTORY = ("revision", *PLACE_COLUMNS)
 """What differs between a dataset that grew and one that was made at once."""
@@ -774,3 +776,31 @@ def test_the_requests_of_a_run_do_not_grow_with_the_days_that_are_there(gcs: Gcs
         assert add(source, target, as_of="2026-02-10T00:00:00Z", rescan_days=2).is_new
         counts[days] = gcs.requests.count("")
     assert counts[13] <= 1.5 * counts[3], counts
+
+
+# ------------------------------------------------------------------------------------------- which days are listed
+
+
+@settings(max_examples=300)
+@given(
+    starts_h=st.lists(st.integers(0, 100), min_size=1, max_size=12, unique=True),
+    lasts_h=st.lists(st.integers(0, 12), min_size=12, max_size=12),
+    watermark_h=st.integers(0, 100),
+    later_h=st.integers(0, 1000),
+)
+def test_what_waits_lies_in_the_days_that_the_next_run_lists(
+    starts_h: list[int], lasts_h: list[int], watermark_h: int, later_h: int
+) -> None:
+    chosen, begin_ms, hour_ms = options(), DAY_1 // 1000, 3_600_000
+    names = [
+        SegmentName("p", f"r{h}", 0, 1, begin_ms + h * hour_ms, begin_ms + (h + length) * hour_ms, "0" * 12)
+        for h, length in zip(starts_h, lasts_h, strict=False)
+    ]
+    watermark_ms = begin_ms + watermark_h * hour_ms
+    planned = plan(names, Known(), chosen.spans, watermark_ms=watermark_ms)
+    metadata = {"watermark": iso_from_us(watermark_ms * 1000), "as_of": "2026-03-01T00:00:00Z"}
+    next_run = places("in", "out", as_of=iso_from_us((watermark_ms + later_h * hour_ms) * 1000))
+    news = IncrementalOptions(lateness_h=0, rescan_days=0)
+    days = days_to_list(next_run, chosen, news, Commit(0, metadata))
+    folders = [f"segments/v1/day={name.day}/" for name in planned.waiting]
+    assert days.of(folders) == folders
