@@ -21,6 +21,7 @@ import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from taskreel.io.card import write_card
 from taskreel.io.names import SegmentName, SegmentNameError
 from taskreel.io.stores import LocalStore, Store, open_store
 from taskreel.io.tables import Commit, commit_of, current_version, open_table, publish_steps
@@ -110,6 +111,7 @@ def _outcome(output: Store, begun: Launch, wall_s: float, before: Commit | None,
         raise LostRaceError(
             f"{output.url}: another run has committed since this one began; nothing was changed. Run again"
         )
+    write_card(output)  # a run that was killed after its commit may have left the one before
     metadata = before.metadata if before else {}
     waiting = _counted(result, "waiting")
     return Outcome(begun.base_version, begun.run_id, begun.runner, wall_s, metadata, is_new=False, waiting=waiting)

@@ -566,6 +566,21 @@ def test_a_run_that_finds_nothing_new_makes_no_commit(root: Path, tmp_path: Path
     assert _contents(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize("kill", [_before_publish, _before_card])
+def test_a_run_that_finds_nothing_new_finishes_what_a_killed_one_left(
+    root: Path, tmp_path: Path, kill: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    publish(root, piece(ANNA, 0))
+    add(root, tmp_path / "out")
+    publish(root, piece(BEN, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        kill(patch)
+        with pytest.raises(Exception, match=KilledError.__name__):
+            add(root, tmp_path / "out")
+    assert not add(root, tmp_path / "out").is_new
+    assert_good(tmp_path / "out")
+
+
 def test_a_first_run_in_which_everything_waits_makes_no_dataset(root: Path, tmp_path: Path) -> None:
     publish(root, piece(ANNA, 0))
     outcome = add(root, tmp_path / "out", as_of=after(piece(ANNA, 0), minutes=1))
