@@ -380,6 +380,18 @@ def test_a_segment_that_closes_a_hole_merges_two_spans(root: Path, tmp_path: Pat
     assert_same(tmp_path / "out", tmp_path / "batch")
 
 
+def test_a_span_is_cut_anew_by_a_segment_that_makes_its_chain_too_long(root: Path, tmp_path: Path) -> None:
+    """Nothing in the committed span is new, and yet it comes out as two: the grid is at every half hour."""
+    publish(root, piece(ANNA, 1750), piece(ANNA, 2350), piece(ANNA, 2950))
+    add(root, tmp_path / "out", span_h=LONGEST_SPAN_H)
+    assert spans_of(tmp_path / "out") == [(3, 0)]
+    publish(root, piece(ANNA, 3650))
+    add(root, tmp_path / "out", span_h=LONGEST_SPAN_H)
+    assert spans_of(tmp_path / "out") == [(1, 1), (2, 1), (1, 0)]
+    launch(places(root, tmp_path / "batch"), options(longest_span_h=LONGEST_SPAN_H), [])
+    assert_same(tmp_path / "out", tmp_path / "batch")
+
+
 def test_a_dead_segment_that_closes_a_hole_merges_nothing(root: Path, tmp_path: Path) -> None:
     publish(root, piece(ANNA, 0), piece(ANNA, 1400))
     add(root, tmp_path / "out")
