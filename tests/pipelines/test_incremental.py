@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,20 @@ def consented(root: Path | str, *participants: str) -> None:
     grant(root, *(ConsentRecord(f"c-{name}", name, regions=("us",)) for name in participants))
 
 
-def add(input_: Path | str, output: Path | str, *, as_of: str = AS_OF, span_h: float = 12.0, **chosen: Any) -> Outcome:
+def add(
+    input_: Path | str,
+    output: Path | str,
+    *,
+    as_of: str = AS_OF,
+    span_h: float = 12.0,
+    beam_args: Sequence[str] = (),
+    **chosen: Any,
+) -> Outcome:
     """An incremental run in this process, to its end; whatever it made is in balance."""
     outcome = launch(
         places(input_, output, as_of=as_of),
         options(longest_span_h=span_h),
-        [],
+        list(beam_args),
         incremental=IncrementalOptions(**chosen),
     )
     if outcome.is_new:
@@ -299,6 +307,13 @@ def test_the_people_with_all_their_devices_end_as_one_batch_run(people: Path, pl
     for as_of in ("2026-01-05T12:00:00Z", "2026-01-06T00:00:00Z", "2026-01-06T14:05:00Z"):
         add(people, tmp_path / "out", as_of=as_of)
     add(people, tmp_path / "out", final=True)
+    assert_same(tmp_path / "out", plain)
+
+
+@pytest.mark.prism
+def test_on_prism_it_ends_as_one_batch_run(people: Path, plain: Path, tmp_path: Path, prism_options: list[str]) -> None:
+    for chosen in ({"as_of": "2026-01-05T10:00:00Z"}, {"as_of": "2026-01-05T10:00:00Z"}, {"final": True}):
+        add(people, tmp_path / "out", beam_args=prism_options, **chosen)
     assert_same(tmp_path / "out", plain)
 
 
