@@ -12,7 +12,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from taskreel.io.card import write_card
-from taskreel.io.schemas import EPISODE_SCHEMA
+from taskreel.io.schemas import EPISODE_SCHEMA, SPLITS
 from taskreel.io.stores import Store, open_store
 from taskreel.io.tables import ConflictError, commit_episodes, publish_steps
 from taskreel.transforms.accounts import Account
@@ -21,6 +21,8 @@ from taskreel.transforms.write import decode_rows
 
 ROWS, ACCOUNT, DEAD, START = "rows", "account", "dead", "start"
 DEAD_LETTER_FOLDER = "dead-letter"
+LISTED_BYTES = "listed_bytes."
+"""Prefix of the account's numbers that are the sizes of the segments of a split."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,28 @@ class _CommitDoFn(beam.DoFn):
             yield None  # a retry would find the same; the launcher sees that its run is not in the log, and exits 3
 
 
+def listed_account(listed: tuple[str, int]) -> str:
+    """(split, bytes of its segments) as an account, which is how it comes to the commit."""
+    split, size_bytes = listed
+    return json.dumps({LISTED_BYTES + split: size_bytes})
+
+
 def commit(store: Store, parts: dict[str, list[bytes]], options: CommitOptions) -> int:
-    """Write the dead letters, commit `episodes`, publish `steps`, replace the card; the version of `episodes`.
+    """Write the dead letters, make the rows the whole of `episodes`, publish `steps`, replace the card; the version.
 
     Safe to repeat and to run at once. Raises `ConflictError` if another run has committed since `base_version`.
     """
-    batches = [decode_rows(data) for data in parts[ROWS]]
-    rows = pa.Table.from_batches(batches, schema=EPISODE_SCHEMA).sort_by(
-        [("participant", "ascending"), ("start_us", "ascending"), ("episode_id", "ascending")]
-    )
+    rows = pa.Table.from_batches([decode_rows(data) for data in parts[ROWS]], schema=EPISODE_SCHEMA)
     lines = [data.decode() for data in parts[DEAD]]
-    total = Account.total(json.loads(data) for data in parts[ACCOUNT])
-    total = Account.total([total.as_dict(), *(Dead(**json.loads(line)).account().as_dict() for line in lines)])
+    total = account_of(parts[ACCOUNT], lines)
+    listed = total.under(LISTED_BYTES)
     metadata = {
         **options.metadata,
         "run_id": options.run_id,
-        "account": total.as_dict(),
-        "dead_letter": _write_dead_letters(store, lines),
+        "account": {name: count for name, count in total.as_dict().items() if not name.startswith(LISTED_BYTES)},
+        "dead_letter": write_dead_letters(store, lines),
         "imbalances": total.imbalances(),
+        "listed_bytes": {split: listed.get(split, 0) for split in SPLITS},
     }
     version = commit_episodes(store, rows, base_version=options.base_version, run_id=options.run_id, metadata=metadata)
     publish_steps(store)
@@ -91,7 +97,13 @@ def commit(store: Store, parts: dict[str, list[bytes]], options: CommitOptions) 
     return version
 
 
-def _write_dead_letters(store: Store, lines: list[str]) -> str | None:
+def account_of(accounts: Iterable[bytes], dead: Iterable[str]) -> Account:
+    """The sum of a run's accounts and of what its dead letters add."""
+    numbers = [json.loads(data) for data in accounts]
+    return Account.total([*numbers, *(Dead(**json.loads(line)).account().as_dict() for line in dead)])
+
+
+def write_dead_letters(store: Store, lines: list[str]) -> str | None:
     """The run's dead letters, under a name made from their content; None if there are none."""
     if not lines:
         return None
