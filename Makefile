@@ -39,7 +39,7 @@ system: ## Install what the tests need of the system (as root, by apt-get)
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(SYSTEM_PACKAGES)
 
 $(VENV)/.dev: setup.py constraints.txt $(VENV)/.system | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,import,simulate,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,import,simulate,watch,dev]'
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run ## A real recording and a simulated cohort become a dataset in out/dataset

@@ -1,4 +1,4 @@
-"""Progress of a run: one live line on a terminal, plain log lines in a pipe."""
+"""Progress of a run, state of a watch: one live line on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.markup import escape
 
 _LOG_EVERY_S = 10.0
 
@@ -29,6 +30,16 @@ def progress_display(console: Console) -> Iterator[Show]:
             print(f"taskreel: {line(totals, elapsed_s)}", file=sys.stderr, flush=True)
 
     yield log
+
+
+@contextlib.contextmanager
+def line_display(console: Console) -> Iterator[Callable[[str], None]]:
+    """What to call with a line that takes the place of the one before."""
+    if not console.is_terminal:
+        yield lambda text: print(f"taskreel: {text}", flush=True)
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(escape(text))
 
 
 def line(totals: dict[str, int], elapsed_s: float) -> str:

@@ -4,13 +4,87 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taskreel.app import BUSY, JsonOption, app, duration_s, fail
+from taskreel.app import BUSY, FAULTS, GOOD, JsonOption, app, duration_s, fail, without_warnings
+
+if TYPE_CHECKING:
+    from taskreel.pipelines.watch import Cycle
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: taskreel watch --input out/people --output out/dataset --every 60s --port 9464",
+)
+def watch(
+    context: typer.Context,
+    input_: Annotated[
+        str, typer.Option("--input", help="Folder or gs:// place of segments, or a glob in segments/v1/.")
+    ],
+    output: Annotated[str, typer.Option(help="Folder or gs:// place of the dataset.")],
+    every: Annotated[str, typer.Option(help="From the start of one run to that of the next, e.g. 60s or 15m.")] = "60s",
+    port: Annotated[
+        int | None, typer.Option(help="Answer /healthz and /metrics there, on 127.0.0.1, e.g. 9464.", min=0, max=65535)
+    ] = None,
+    cycles: Annotated[int | None, typer.Option(help="End after so many runs. [never]", min=1)] = None,
+    lateness_h: Annotated[float, typer.Option(help="List days so much older, as `run --incremental` does.")] = 48.0,
+    json_: JsonOption = False,
+) -> None:
+    """Run `taskreel run --incremental` every so often, and say how it stands. Any other option goes to these runs.
+
+    SIGTERM and Ctrl-C end it between two runs, or stop the run, which then has changed nothing. The exit code is 1 if
+    the last of --cycles runs had failed, and 2 if the first is badly used.
+    """
+    without_warnings()
+    from rich.console import Console
+
+    from taskreel.pipelines import watch as watching
+    from taskreel.pipelines.processes import stop_signals
+    from taskreel.pipelines.terminal import line_display
+
+    try:
+        options = watching.WatchOptions(input_, output, duration_s("--every", every), cycles, lateness_h)
+    except ValueError as error:
+        fail(str(error))
+    run = ["run", "--incremental", "--json", "--input", input_, "--output", output, "--lateness-h", str(lateness_h)]
+    with stop_signals() as stopped, _telemetry(options.every_s, port) as observe, line_display(Console()) as show:
+
+        def say(cycle: Cycle) -> None:
+            if json_:
+                print(json.dumps(watching.facts(cycle), sort_keys=True), flush=True)
+            else:
+                show(watching.line(cycle))
+
+        last = watching.watch(taskreel_command([*run, *context.args]), options, stopped, (observe, say))
+    if last.outcome == watching.BAD_USE:
+        fail(last.error)
+    raise typer.Exit(GOOD if last.is_good or last.outcome == watching.STOPPED else FAULTS)
+
+
+@contextmanager
+def _telemetry(every_s: float, port: int | None) -> Iterator[Callable[[Cycle], None]]:
+    """What is told of each cycle, so that monitors can ask; nothing without a port."""
+    if port is None:
+        yield lambda cycle: None
+        return
+    try:
+        from taskreel.pipelines.telemetry import Telemetry, served
+    except ImportError as error:
+        fail(f"--port needs the extra `watch` (pip install 'taskreel[watch]'): {error}")
+    telemetry = Telemetry(every_s)
+    try:
+        server = served(telemetry, port)
+    except OSError as error:
+        fail(f"--port {port}: cannot be used ({error.strerror}); choose another")
+    with server as chosen:
+        print(f"taskreel: http://127.0.0.1:{chosen}/healthz and /metrics", file=sys.stderr, flush=True)
+        yield telemetry.ended
 
 
 @app.command(

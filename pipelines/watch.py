@@ -1,0 +1,277 @@
+"""Watch: incremental runs in a loop on one machine, and what a person or a monitor wants to know of them.
+
+Each run is a process of its own: its memory goes with it, and a run that dies takes nothing along. What is looked
+at between runs is small: the last commit, and the names of the days on which something can wait.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from typing import IO, Any
+
+import pyarrow.compute as pc
+
+from taskreel.io.stores import Store, open_store
+from taskreel.io.tables import EPISODES, Commit, commit_of, open_table, read_episodes, table_files
+from taskreel.io.times import iso_from_us
+from taskreel.pipelines.incremental import days_to_list
+from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces
+from taskreel.pipelines.processes import started, wait
+from taskreel.transforms.dead import Dead
+from taskreel.transforms.discover import Selection, named
+from taskreel.transforms.discover_new import day_of
+from taskreel.transforms.known import Base, KnownFiles, longest_of
+
+COMMITTED, NOTHING_NEW, LOST_RACE = "committed", "nothing_new", "lost_race"
+FAILED, BAD_USE, STOPPED = "failed", "bad_use", "stopped"
+"""How a run can end. A lost race is no error: another run has done the work, and the next cycle goes on from there."""
+
+_DAY = len("YYYY-MM-DD")
+"""Paths of parts of `episodes` begin with their day."""
+_GRACE_S = 10.0
+_BEATS = 3
+"""A watch is healthy if a run has ended well within so many times the time between runs."""
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What is run, how often, and how many times (None: for good)."""
+
+    input: str
+    output: str
+    every_s: float = 60.0
+    cycles: int | None = None
+    lateness_h: float = 48.0
+
+    def __post_init__(self) -> None:
+        if self.every_s <= 0:
+            raise ValueError(f"every_s has to be more than 0, not {self.every_s}")
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Segments of the listed days that the dataset does not list, and their size: they wait, or were just published."""
+
+    segments: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """A dataset and its input at a time of the input's store. None where there is no dataset, or no event in it."""
+
+    now_us: int
+    backlog: Backlog
+    version: int | None = None
+    committed_us: int | None = None
+    newest_event_us: int | None = None
+
+    @property
+    def lag_s(self) -> float | None:
+        """How long ago the newest event that is in the dataset happened."""
+        return _age_s(self.now_us, self.newest_event_us)
+
+    @property
+    def commit_age_s(self) -> float | None:
+        """How long ago the last commit was."""
+        return _age_s(self.now_us, self.committed_us)
+
+
+def _age_s(now_us: int, then_us: int | None) -> float | None:
+    """Never less than nothing: two clocks are compared."""
+    return None if then_us is None else max(0, now_us - then_us) / 1e6
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One run, how it ended, and what was found after it (None: it could not be looked at)."""
+
+    outcome: str
+    run_s: float
+    error: str = ""
+    state: State | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there is nothing to look after."""
+        return self.outcome in (COMMITTED, NOTHING_NEW, LOST_RACE) and self.state is not None
+
+
+class Health:
+    """Whether cycles end well, and in time. Shared with the thread that answers to monitors."""
+
+    def __init__(self, every_s: float) -> None:
+        self._limit_s = _BEATS * every_s
+        self._good_s: float | None = None
+        self._error = "no run has ended yet"
+
+    def ended(self, cycle: Cycle, now_s: float) -> None:
+        """A cycle has ended at a time of the monotonic clock."""
+        if cycle.is_good:
+            self._good_s = now_s
+        self._error = "" if cycle.is_good else f"{cycle.outcome}: {cycle.error}"
+
+    def reason(self, now_s: float) -> str:
+        """Why it is not healthy; empty if it is."""
+        if self._good_s is not None and now_s - self._good_s > self._limit_s and not self._error:
+            return f"no run has ended for {now_s - self._good_s:.0f} s"
+        return self._error
+
+
+def watch(
+    command: Sequence[str],
+    options: WatchOptions,
+    stopped: threading.Event,
+    observers: Sequence[Callable[[Cycle], None]],
+) -> Cycle:
+    """Run a command (`taskreel run --incremental --json …`) every so often, until stopped; the last cycle.
+
+    A first run that is badly used is the last: all others would be, too. Later it may be the store that is away.
+    """
+    for number in count(1):
+        began_s = time.monotonic()
+        cycle = run_once(command, options, stopped)
+        if cycle.outcome == STOPPED:
+            return cycle
+        for observe in observers:
+            observe(cycle)
+        is_last = number == options.cycles or (number == 1 and cycle.outcome == BAD_USE)
+        if is_last or stopped.wait(max(0.0, began_s + options.every_s - time.monotonic())):
+            return cycle if is_last else replace(cycle, outcome=STOPPED)
+    raise AssertionError("numbers do not end")
+
+
+def run_once(command: Sequence[str], options: WatchOptions, stopped: threading.Event) -> Cycle:
+    """One run, as a process that is gone when this returns, and a look at what is there after it."""
+    began_s = time.monotonic()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with started(command, f"watch of {options.output}", stdout=out, stderr=err) as process:
+            code = wait(process, stopped, grace_s=_GRACE_S)
+        cycle = Cycle(*_ending(code, out, err))
+    cycle = replace(cycle, run_s=round(time.monotonic() - began_s, 3))
+    if stopped.is_set():
+        return replace(cycle, outcome=STOPPED)
+    try:
+        return replace(cycle, state=state_of(options))
+    except OSError as error:
+        return replace(cycle, error=cycle.error or str(error))
+
+
+def _ending(code: int, out: IO[bytes], err: IO[bytes]) -> tuple[str, float, str]:
+    """(outcome, 0, error): of the last line of what it said."""
+    if code == 0:
+        return (COMMITTED if json.loads(_last_line(out))["new"] else NOTHING_NEW), 0.0, ""
+    outcome = {2: BAD_USE, 3: LOST_RACE}.get(code, FAILED)
+    said = _last_line(err) or (f"exit code {code}" if code > 0 else f"killed by signal {-code}")
+    return outcome, 0.0, said.removeprefix("taskreel: ")
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(0)
+    lines = file.read().decode(errors="replace").split("\n")
+    return next((text.strip() for text in reversed(lines) if text.strip()), "")
+
+
+def state_of(options: WatchOptions) -> State:
+    """A look at a dataset and its input. Costs what is listed of the last days, and not what is there."""
+    selection = Selection.of_input(options.input)
+    output = open_store(options.output)
+    before = commit_of(output)
+    now_us = open_store(selection.root).now_us()
+    backlog = _backlog(selection, options, before, now_us)
+    if before is None:
+        return State(now_us, backlog)
+    committed_us, newest_us = _freshness(output)
+    return State(now_us, backlog, before.version, committed_us, newest_us)
+
+
+def _freshness(output: Store) -> tuple[int | None, int | None]:
+    """When the last commit was, and when the newest event happened that is in an episode or a residue."""
+    table = open_table(output, EPISODES)
+    if table is None:
+        return None, None
+    committed_us = int(table.history(1)[0]["timestamp"]) * 1000
+    days = sorted({path[:_DAY] for path in table_files(table)})
+    ends = read_episodes(output, table.version(), ["end_us"], days=days[-2:])["end_us"]  # an episode may cross midnight
+    return committed_us, pc.max(ends).as_py()
+
+
+def _backlog(selection: Selection, options: WatchOptions, before: Commit | None, now_us: int) -> Backlog:
+    run = _run_options(before)
+    places = RunPlaces(options.input, options.output, now_us)
+    days = days_to_list(places, run, IncrementalOptions(lateness_h=options.lateness_h, rescan_days=0), before)
+    base = Base(options.output, before and before.version, before and before.metadata.get("dead_letter"))
+    store = open_store(selection.root)
+    known = KnownFiles(base, longest_of(run.spans))
+    folders = days.of(selection.days(store))
+    committed = known.of_days(day for folder in folders if (day := day_of(folder)))
+    waiting = [size for folder in folders for size in _new(selection, store, folder, known, committed)]
+    return Backlog(len(waiting), sum(waiting))
+
+
+def _new(
+    selection: Selection, store: Store, folder: str, known: KnownFiles, committed: set[tuple[str, str]]
+) -> Iterator[int]:
+    """The sizes of the segments below a folder that a dataset does not know."""
+    for entry in selection.entries(store, folder):
+        found = named(entry)
+        is_known = isinstance(found, Dead) or entry.name in known.dead or (found.participant, found.file) in committed
+        if not is_known:
+            yield entry.size_bytes
+
+
+def _run_options(before: Commit | None) -> RunOptions:
+    """As much of the options of a dataset as decides about its spans."""
+    made = (before.metadata if before else {}).get("options", {})
+    names = ("session_gap_s", "clock_correction_s", "longest_span_h")
+    return RunOptions(**{name: made[name] for name in names if name in made})
+
+
+def facts(cycle: Cycle) -> dict[str, Any]:
+    """A cycle as `--json` prints it, on one line."""
+    values: dict[str, Any] = {"outcome": cycle.outcome, "run_s": cycle.run_s, "error": cycle.error}
+    state = cycle.state
+    if state is None:
+        return values
+    return values | {
+        "time": iso_from_us(state.now_us),
+        "version": state.version,
+        "last_commit": None if state.committed_us is None else iso_from_us(state.committed_us),
+        "newest_event": None if state.newest_event_us is None else iso_from_us(state.newest_event_us),
+        "lag_s": state.lag_s,
+        "backlog": asdict(state.backlog),
+    }
+
+
+def line(cycle: Cycle) -> str:
+    """A cycle for people."""
+    parts = [f"{cycle.outcome.replace('_', ' ')} in {cycle.run_s:.1f} s"]
+    if state := cycle.state:
+        parts.append(f"lag {_duration(state.lag_s)}")
+        parts.append(f"backlog {state.backlog.segments} segments ({state.backlog.bytes / 1e6:.1f} MB)")
+        is_there = state.version is not None
+        parts.append(f"version {state.version}, {_duration(state.commit_age_s)} old" if is_there else "no commit yet")
+    if cycle.error:
+        parts.append(cycle.error)
+    return "; ".join(parts)
+
+
+def _duration(seconds: float | None) -> str:
+    """
+    >>> [_duration(seconds) for seconds in (None, 8.4, 95, 7300, 200_000)]
+    ['unknown', '8 s', '1 min 35 s', '2 h 1 min', '2 d 7 h']
+    """
+    if seconds is None:
+        return "unknown"
+    rest, parts = int(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or unit == "s":
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) if len(parts) > 1 and not parts[1].startswith("0 ") else parts[0]
