@@ -10,6 +10,7 @@ import json
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
@@ -151,25 +152,24 @@ def run_once(command: Sequence[str], options: WatchOptions, stopped: threading.E
     """One run, as a process that is gone when this returns, and a look at what is there after it."""
     began_s = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        with started(command, f"watch of {options.output}", stdout=out, stderr=err) as process:
+        with started(command, f"watch {uuid.uuid4().hex}", stdout=out, stderr=err) as process:
             code = wait(process, stopped, grace_s=_GRACE_S)
-        cycle = Cycle(*_ending(code, out, err))
-    cycle = replace(cycle, run_s=round(time.monotonic() - began_s, 3))
+        outcome, error = _ending(code, out, err)
+    cycle = Cycle(outcome, round(time.monotonic() - began_s, 3), error)
     if stopped.is_set():
         return replace(cycle, outcome=STOPPED)
     try:
         return replace(cycle, state=state_of(options))
-    except OSError as error:
-        return replace(cycle, error=cycle.error or str(error))
+    except Exception as error:  # whatever a store's library raises when the store is away: it must not end the watch
+        return replace(cycle, error=cycle.error or f"cannot look at it: {error!r}")
 
 
-def _ending(code: int, out: IO[bytes], err: IO[bytes]) -> tuple[str, float, str]:
-    """(outcome, 0, error): of the last line of what it said."""
+def _ending(code: int, out: IO[bytes], err: IO[bytes]) -> tuple[str, str]:
+    """(outcome, error), by the exit code and the last line of what was said."""
     if code == 0:
-        return (COMMITTED if json.loads(_last_line(out))["new"] else NOTHING_NEW), 0.0, ""
-    outcome = {2: BAD_USE, 3: LOST_RACE}.get(code, FAILED)
+        return (COMMITTED if json.loads(_last_line(out))["new"] else NOTHING_NEW), ""
     said = _last_line(err) or (f"exit code {code}" if code > 0 else f"killed by signal {-code}")
-    return outcome, 0.0, said.removeprefix("taskreel: ")
+    return {2: BAD_USE, 3: LOST_RACE}.get(code, FAILED), said.removeprefix("taskreel: ")
 
 
 def _last_line(file: IO[bytes]) -> str:

@@ -26,7 +26,6 @@ from taskreel.io.consent import ConsentRecord
 from taskreel.io.stores import open_store
 from taskreel.io.times import us_from_iso
 from taskreel.pipelines import watch as watching
-from taskreel.pipelines.processes import family
 from taskreel.pipelines.telemetry import Telemetry, served
 from taskreel.pipelines.watch import Backlog, Cycle, Health, State, WatchOptions, facts, line, state_of, watch
 
@@ -103,13 +102,32 @@ def test_runs_begin_every_so_often(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_running", [True, False])
 def test_it_stops_during_a_run_and_between_two(is_running: bool, tmp_path: Path) -> None:
     stopped = threading.Event()
-    command = script("import time; time.sleep(600)") if is_running else prints(False)
+    script_of_run = f"import time; time.sleep(600)  # {tmp_path}"
+    command = script(script_of_run) if is_running else prints(False)
     options = WatchOptions(str(tmp_path / "in"), str(tmp_path / "out"), every_s=600.0)
     threading.Timer(1.0, stopped.set).start()
     began_s = time.monotonic()
     assert watch(command, options, stopped, ()).outcome == "stopped"
     assert time.monotonic() - began_s < 30
-    assert family(f"watch of {options.output}") == []
+    assert not any(script_of_run.encode() in path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+def test_two_watches_of_one_dataset_leave_each_other_alone(tmp_path: Path) -> None:
+    options = WatchOptions(str(tmp_path / "in"), str(tmp_path / "out"), cycles=1)
+    long: list[Cycle] = []
+    command = script("import time; time.sleep(3); print('{\"new\": true}')")
+    thread = threading.Thread(target=watch, args=(command, options, NEVER, [long.append]))
+    thread.start()
+    watch(prints(False), options, NEVER, ())
+    thread.join()
+    assert [cycle.outcome for cycle in long] == ["committed"]
+
+
+def test_a_store_that_is_away_makes_it_unhealthy_and_does_not_end_it(tmp_path: Path) -> None:
+    (tmp_path / "out" / "episodes" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "out" / "episodes" / "_delta_log" / f"{0:020d}.json").write_text("no log\n")
+    cycle = one_cycle(prints(False), tmp_path)
+    assert (cycle.is_good, cycle.state, bool(cycle.error)) == (False, None, True)
 
 
 # What it says of a dataset
