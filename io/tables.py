@@ -76,6 +76,12 @@ def current_version(store: Store) -> int | None:
     return None if table is None else table.version()
 
 
+def committed_version(store: Store, run_id: str) -> int | None:
+    """The version of `episodes` that a run has committed, None if it has committed none."""
+    table = open_table(store, EPISODES)
+    return None if table is None else table.transaction_version(run_id)
+
+
 def commit_of(store: Store, version: int | None = None) -> Commit | None:
     """What was written with the commit of a version (the latest by default)."""
     table = open_table(store, EPISODES, version)
@@ -218,11 +224,15 @@ def read_episodes(
     return in_order(_read_parts(store, paths, list(dict.fromkeys([*names, *ORDER])))).select(names)
 
 
-def read_parts(store: Store, version: int, days: Collection[str] | None) -> dict[str, pa.Table]:
-    """The parts of `episodes` at a version that can hold rows of some days (None: all), by path, all columns."""
-    table = open_table(store, EPISODES, version)
-    paths = [] if table is None else sorted(path for path in table_files(table) if may_hold(path, days))
-    return dict(zip(paths, _read_each(store, paths, EPISODE_SCHEMA.names), strict=True))
+def part_paths(store: Store, version: int | None, days: Collection[str] | None = None) -> list[str]:
+    """The parts of `episodes` at a version that can hold rows of some days (None: all); none without a version."""
+    table = None if version is None else open_table(store, EPISODES, version)
+    return [] if table is None else sorted(path for path in table_files(table) if may_hold(path, days))
+
+
+def read_parts(store: Store, paths: Collection[str]) -> dict[str, pa.Table]:
+    """Some parts of `episodes`, by path, all columns."""
+    return dict(zip(paths, _read_each(store, list(paths), EPISODE_SCHEMA.names), strict=True))
 
 
 def table_files(table: DeltaTable) -> dict[str, File]:
@@ -292,12 +302,12 @@ def _shards(episodes: pa.Table) -> list[File]:
 
 def _files_to_publish(store: Store, present: dict[str, File], published: int | None, version: int) -> list[File]:
     """The files of `steps` at a version: from what is published by the changes since, or from all of `episodes`."""
-    since = range(0 if published is None else published + 1, version + 1)
-    changes = [metadata_of(store, number).get("shards") for number in since] if published is not None else [None]
-    if None in changes:
+    since = [] if published is None else range(published + 1, version + 1)
+    changes = [metadata_of(store, number).get("shards") for number in since]
+    if published is None or not all(changes):
         return step_files(store, read_episodes(store, version, _SHARD_COLUMNS))
     files = {path: file for path, file in present.items() if file.rows}
-    for change in changes:
+    for change in filter(None, changes):
         for path in change["removed"]:
             files.pop(path, None)
         files |= {path: File(path, rows, size_bytes) for path, rows, size_bytes in change["added"]}
