@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskreel.io.dataset import Dataset
+from taskreel.io.tables import totals_of
 from taskreel.pipelines.launch import Outcome
 from taskreel.transforms.accounts import Account
 
@@ -24,12 +25,11 @@ _OPEN = ("waiting", "late")
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
-    """A dataset in numbers, as `inspect --json` prints them.
+    """A dataset in numbers, as `inspect --json` prints them: `run_facts`, and what needs all of `episodes` to be read.
 
     `segments`, `events`, `reasons` and `seq_gaps` are of the run that made the version: of what it read.
     """
     episodes = dataset.episodes()
-    account = Account(dataset.report().get("account", {}))
     splits = {}
     for split in ("train", "validation", "test"):
         files = dataset.shards(split)
@@ -38,19 +38,26 @@ def facts(dataset: Dataset) -> dict[str, Any]:
             "steps": sum(file.rows for file in files),
             "bytes": sum(file.size_bytes for file in files),
         }
+    return run_facts(dataset) | {
+        "participants": len(episodes.column("participant").unique()),
+        "splits": splits,
+        "actions": _action_counts(episodes),
+        "spans": len(episodes.column("span_id").unique()),
+        "revised_spans": len(episodes.filter(pc.greater(episodes.column("revision"), 0)).column("span_id").unique()),
+    }
+
+
+def run_facts(dataset: Dataset) -> dict[str, Any]:
+    """What was written with a version, in numbers: costs the same however much is in the dataset."""
+    account = Account(dataset.report().get("account", {}))
+    totals = totals_of(dataset.store, dataset.commit)
     return {
         "version": dataset.version,
         "kind": dataset.report().get("kind", "batch"),
         "as_of": dataset.report().get("as_of"),
         "watermark": dataset.report().get("watermark"),
         "runner": dataset.report().get("runner"),
-        "participants": len(episodes.column("participant").unique()),
-        "episodes": pc.sum(pc.equal(episodes.column("kind"), "episode")).as_py() or 0,
-        "residues": pc.sum(pc.equal(episodes.column("kind"), "residue")).as_py() or 0,
-        "splits": splits,
-        "actions": _action_counts(episodes),
-        "spans": len(episodes.column("span_id").unique()),
-        "revised_spans": len(episodes.filter(pc.greater(episodes.column("revision"), 0)).column("span_id").unique()),
+        **totals,
         "segments": {
             "read": account["segments.read"],
             "written": account["segments.built"],
@@ -74,19 +81,19 @@ def facts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
-    """The same as a page for a terminal."""
-    values = facts(dataset)
+def render(dataset: Dataset, values: dict[str, Any], *, wall_s: float | None = None) -> Group:
+    """The same (`facts` or `run_facts`) as a page for a terminal."""
     lines = Table.grid(padding=(0, 2))
     lines.add_row("dataset", f"{dataset.store.url}  (version {values['version']}, as of {values['as_of']})")
     lines.add_row("runner", str(values["runner"]))
     if wall_s is not None:
         read_mb = values["segments_bytes"] / 1e6
         lines.add_row("wall time", f"{wall_s:.1f} s for {read_mb:.1f} MB of segments: {read_mb / wall_s:.1f} MB/s")
-    lines.add_row("people", str(values["participants"]))
+    if "participants" in values:
+        lines.add_row("people", str(values["participants"]))
     lines.add_row("episodes", f"{values['episodes']} (and {values['residues']} residues that belong to no task)")
     of_run = "" if values["kind"] == "batch" else f" ({values['kind']} run)"
-    if values["revised_spans"]:
+    if values.get("revised_spans"):
         lines.add_row(
             "revised", f"{values['revised_spans']} of {values['spans']} spans were built again for late segments"
         )
@@ -101,6 +108,8 @@ def render(dataset: Dataset, *, wall_s: float | None = None) -> Group:
         lines.add_row("not used", f"{reasons} (see {dataset.store.url_of(values['dead_letter'])})")
     for imbalance in values["imbalances"]:
         lines.add_row("IMBALANCE", imbalance)
+    if "splits" not in values:
+        return Group(lines)
     return Group(lines, Text(), _splits(values["splits"]), Text(), _actions(values["actions"]))
 
 
@@ -153,7 +162,7 @@ def _without_zeros(counts: dict[str, int], *names: str) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count or name not in names}
 
 
-def print_summary(dataset: Dataset, console: Console, *, wall_s: float) -> None:
+def print_summary(dataset: Dataset, values: dict[str, Any], console: Console, *, wall_s: float) -> None:
     """The page that ends a run."""
-    console.print(render(dataset, wall_s=wall_s))
+    console.print(render(dataset, values, wall_s=wall_s))
     console.print(f"\nnext: {next_command(dataset)}", markup=False, highlight=False)

@@ -264,7 +264,7 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
     from taskreel.io import dataset as datasets
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.launch import LaunchError, LostRaceError, launch
-    from taskreel.pipelines.summary import facts, nothing_new, print_summary
+    from taskreel.pipelines.summary import facts, nothing_new, print_summary, run_facts
     from taskreel.pipelines.terminal import progress_display
 
     console = Console(stderr=True)
@@ -275,16 +275,17 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
         fail(str(error))
     except LostRaceError as error:
         fail(str(error), BUSY)
-    run_facts = {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id, "new": outcome.is_new}
+    of_run = {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id, "new": outcome.is_new}
     if not outcome.is_new:
         found = {"version": outcome.version, "waiting": outcome.waiting}
-        print(json.dumps(found | run_facts, sort_keys=True) if json_ else nothing_new(places.output, outcome))
+        print(json.dumps(found | of_run, sort_keys=True) if json_ else nothing_new(places.output, outcome))
         return
     dataset = datasets.open(places.output, outcome.version)
+    values = run_facts(dataset) if incremental else facts(dataset)  # an incremental run costs what is new
     if json_:
-        print(json.dumps(facts(dataset) | run_facts, sort_keys=True))
+        print(json.dumps(values | of_run, sort_keys=True))
     else:
-        print_summary(dataset, Console(), wall_s=outcome.wall_s)
+        print_summary(dataset, values, Console(), wall_s=outcome.wall_s)
     if dataset.report().get("imbalances"):
         raise typer.Exit(FAULTS)
 
