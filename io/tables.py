@@ -91,13 +91,25 @@ def commit_of(store: Store, version: int | None = None) -> Commit | None:
 
 
 def metadata_of(store: Store, version: int) -> dict[str, Any]:
-    """From the log itself: `DeltaTable.history` begins at the latest version, whichever was opened."""
+    """What was written with the commit of a version; nothing where its log entry is not there any more."""
     try:
-        log = store.read(f"{EPISODES}/_delta_log/{version:020d}.json")
-    except FileNotFoundError:  # older than the log's retention
+        return metadata_in(log_entry(store, version))
+    except FileNotFoundError:
         return {}
-    entries = (json.loads(line).get("commitInfo", {}) for line in log.splitlines())
-    found: dict[str, Any] = json.loads(next((e[METADATA_KEY] for e in entries if METADATA_KEY in e), "{}"))
+
+
+def log_entry(store: Store, version: int) -> list[dict[str, Any]]:
+    """The actions of a commit of `episodes`, as Delta's protocol names them; raises `FileNotFoundError`.
+
+    From the log itself: `DeltaTable.history` begins at the latest version, whichever was opened.
+    """
+    return [json.loads(line) for line in store.read(f"{EPISODES}/_delta_log/{version:020d}.json").splitlines()]
+
+
+def metadata_in(entry: list[dict[str, Any]]) -> dict[str, Any]:
+    """The metadata that stands in a log entry."""
+    infos = (action.get("commitInfo", {}) for action in entry)
+    found: dict[str, Any] = json.loads(next((info[METADATA_KEY] for info in infos if METADATA_KEY in info), "{}"))
     return found
 
 
@@ -143,7 +155,7 @@ def commit_episodes(
     files, merged = _write_parts(store, rows, [file for path, file in present.items() if path not in leaving])
     version = 0 if base_version is None else base_version + 1
     gone = {file.path: file for file in (*leaving.values(), *merged)}
-    with _conflicts(store, run_id):
+    with lost_races(store, run_id):
         _commit(store, EPISODES, EPISODE_SCHEMA, table, files, gone, commit_properties(run_id, version, facts))
     return version
 
@@ -190,7 +202,7 @@ _SUMMARY_COLUMNS = ["kind", "steps", *_SHARD_COLUMNS]
 
 def step_files(store: Store, episodes: pa.Table) -> list[File]:
     """The shards that some episodes lie in, sorted, and for each split without steps a file without rows."""
-    return _with_empty_splits(store, _shards(episodes), {})
+    return _with_empty_splits(store, shards_of(episodes), {})
 
 
 def totals(episodes: pa.Table) -> dict[str, int]:
@@ -286,14 +298,14 @@ def _totals_after(store: Store, base_version: int | None, rows: pa.Table, old: p
 
 
 def _shard_changes(rows: pa.Table, old: pa.Table) -> dict[str, list[Any]]:
-    new, gone = set(_shards(rows)), set(_shards(old))
+    new, gone = set(shards_of(rows)), set(shards_of(old))
     return {
         "added": [list(astuple(file)) for file in sorted(new - gone)],
         "removed": sorted(file.path for file in gone - new),
     }
 
 
-def _shards(episodes: pa.Table) -> list[File]:
+def shards_of(episodes: pa.Table) -> list[File]:
     """The shards that some episodes lie in."""
     placed = episodes.select(_SHARD_COLUMNS).filter(episodes.column("shard").is_valid())
     rows = placed.group_by(_SHARD_COLUMNS).aggregate([]).to_pylist()
@@ -374,7 +386,7 @@ def _remove(file: File) -> RemoveAction:
 
 
 @contextlib.contextmanager
-def _conflicts(store: Store, run_id: str) -> Iterator[None]:
+def lost_races(store: Store, run_id: str) -> Iterator[None]:
     """A commit that another won: own id there after all means that it was a retry of this run."""
     try:
         yield
