@@ -1,7 +1,6 @@
 """Watch: incremental runs in a loop on one machine, and what a person or a monitor wants to know of them.
 
-Each run is a process of its own: its memory goes with it, and a run that dies takes nothing along. What is looked
-at between runs is small: the last commit, and the names of the days on which something can wait.
+Each run is a process of its own: its memory goes with it, and a run that dies takes nothing along.
 """
 
 from __future__ import annotations
@@ -11,30 +10,19 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from typing import IO, Any
 
-import pyarrow.compute as pc
-
-from taskreel.io.stores import Store, open_store
-from taskreel.io.tables import EPISODES, Commit, commit_of, open_table, read_episodes, table_files
 from taskreel.io.times import iso_from_us
-from taskreel.pipelines.incremental import days_to_list
-from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces
+from taskreel.pipelines.freshness import State, state_of
 from taskreel.pipelines.processes import started, wait
-from taskreel.transforms.dead import Dead
-from taskreel.transforms.discover import Selection, named
-from taskreel.transforms.discover_new import day_of
-from taskreel.transforms.known import Base, KnownFiles, longest_of
 
 COMMITTED, NOTHING_NEW, LOST_RACE = "committed", "nothing_new", "lost_race"
 FAILED, BAD_USE, STOPPED = "failed", "bad_use", "stopped"
 """How a run can end. A lost race is no error: another run has done the work, and the next cycle goes on from there."""
 
-_DAY = len("YYYY-MM-DD")
-"""Paths of parts of `episodes` begin with their day."""
 _GRACE_S = 10.0
 _BEATS = 3
 """A watch is healthy if a run has ended well within so many times the time between runs."""
@@ -53,40 +41,6 @@ class WatchOptions:
     def __post_init__(self) -> None:
         if self.every_s <= 0:
             raise ValueError(f"every_s has to be more than 0, not {self.every_s}")
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """Segments of the listed days that the dataset does not list, and their size: they wait, or were just published."""
-
-    segments: int = 0
-    bytes: int = 0
-
-
-@dataclass(frozen=True)
-class State:
-    """A dataset and its input at a time of the input's store. None where there is no dataset, or no event in it."""
-
-    now_us: int
-    backlog: Backlog
-    version: int | None = None
-    committed_us: int | None = None
-    newest_event_us: int | None = None
-
-    @property
-    def lag_s(self) -> float | None:
-        """How long ago the newest event that is in the dataset happened."""
-        return _age_s(self.now_us, self.newest_event_us)
-
-    @property
-    def commit_age_s(self) -> float | None:
-        """How long ago the last commit was."""
-        return _age_s(self.now_us, self.committed_us)
-
-
-def _age_s(now_us: int, then_us: int | None) -> float | None:
-    """Never less than nothing: two clocks are compared."""
-    return None if then_us is None else max(0, now_us - then_us) / 1e6
 
 
 @dataclass(frozen=True)
@@ -159,7 +113,7 @@ def run_once(command: Sequence[str], options: WatchOptions, stopped: threading.E
     if stopped.is_set():
         return replace(cycle, outcome=STOPPED)
     try:
-        return replace(cycle, state=state_of(options))
+        return replace(cycle, state=state_of(options.input, options.output, options.lateness_h))
     except Exception as error:  # whatever a store's library raises when the store is away: it must not end the watch
         return replace(cycle, error=cycle.error or f"cannot look at it: {error!r}")
 
@@ -176,61 +130,6 @@ def _last_line(file: IO[bytes]) -> str:
     file.seek(0)
     lines = file.read().decode(errors="replace").split("\n")
     return next((text.strip() for text in reversed(lines) if text.strip()), "")
-
-
-def state_of(options: WatchOptions) -> State:
-    """A look at a dataset and its input. Costs what is listed of the last days, and not what is there."""
-    selection = Selection.of_input(options.input)
-    output = open_store(options.output)
-    before = commit_of(output)
-    now_us = open_store(selection.root).now_us()
-    backlog = _backlog(selection, options, before, now_us)
-    if before is None:
-        return State(now_us, backlog)
-    committed_us, newest_us = _freshness(output)
-    return State(now_us, backlog, before.version, committed_us, newest_us)
-
-
-def _freshness(output: Store) -> tuple[int | None, int | None]:
-    """When the last commit was, and when the newest event happened that is in an episode or a residue."""
-    table = open_table(output, EPISODES)
-    if table is None:
-        return None, None
-    committed_us = int(table.history(1)[0]["timestamp"]) * 1000
-    days = sorted({path[:_DAY] for path in table_files(table)})
-    ends = read_episodes(output, table.version(), ["end_us"], days=days[-2:])["end_us"]  # an episode may cross midnight
-    return committed_us, pc.max(ends).as_py()
-
-
-def _backlog(selection: Selection, options: WatchOptions, before: Commit | None, now_us: int) -> Backlog:
-    run = _run_options(before)
-    places = RunPlaces(options.input, options.output, now_us)
-    days = days_to_list(places, run, IncrementalOptions(lateness_h=options.lateness_h, rescan_days=0), before)
-    base = Base(options.output, before and before.version, before and before.metadata.get("dead_letter"))
-    store = open_store(selection.root)
-    known = KnownFiles(base, longest_of(run.spans))
-    folders = days.of(selection.days(store))
-    committed = known.of_days(day for folder in folders if (day := day_of(folder)))
-    waiting = [size for folder in folders for size in _new(selection, store, folder, known, committed)]
-    return Backlog(len(waiting), sum(waiting))
-
-
-def _new(
-    selection: Selection, store: Store, folder: str, known: KnownFiles, committed: set[tuple[str, str]]
-) -> Iterator[int]:
-    """The sizes of the segments below a folder that a dataset does not know."""
-    for entry in selection.entries(store, folder):
-        found = named(entry)
-        is_known = isinstance(found, Dead) or entry.name in known.dead or (found.participant, found.file) in committed
-        if not is_known:
-            yield entry.size_bytes
-
-
-def _run_options(before: Commit | None) -> RunOptions:
-    """As much of the options of a dataset as decides about its spans."""
-    made = (before.metadata if before else {}).get("options", {})
-    names = ("session_gap_s", "clock_correction_s", "longest_span_h")
-    return RunOptions(**{name: made[name] for name in names if name in made})
 
 
 def facts(cycle: Cycle) -> dict[str, Any]:

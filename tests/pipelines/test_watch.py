@@ -18,16 +18,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from inputs import AS_OF, ROOT, Desk, copy_of, grant, publish_people, run, taskreel
+from inputs import ANNA, AS_OF, ROOT, Desk, copy_of, grant, publish_people, run, taskreel
 
 from taskreel.capture.segmenter import publish, segments
 from taskreel.io import dataset as datasets
 from taskreel.io.consent import ConsentRecord
 from taskreel.io.stores import open_store
 from taskreel.io.times import us_from_iso
-from taskreel.pipelines import watch as watching
+from taskreel.pipelines.freshness import Backlog, State, state_of
 from taskreel.pipelines.telemetry import Telemetry, served
-from taskreel.pipelines.watch import Backlog, Cycle, Health, State, WatchOptions, facts, line, state_of, watch
+from taskreel.pipelines.watch import Cycle, Health, WatchOptions, facts, line, watch
 
 NEVER = threading.Event()
 GOOD_CYCLE = Cycle("nothing_new", 1.0, state=State(20_000_000, Backlog(3, 500), 7, 15_000_000, 8_000_000))
@@ -134,18 +134,18 @@ def test_a_store_that_is_away_makes_it_unhealthy_and_does_not_end_it(tmp_path: P
 
 
 def test_the_state_before_there_is_anything(tmp_path: Path) -> None:
-    state = state_of(WatchOptions(str(tmp_path / "in"), str(tmp_path / "out")))
+    state = state_of(str(tmp_path / "in"), str(tmp_path / "out"), 48.0)
     assert (state.backlog, state.version, state.lag_s, state.commit_age_s) == (Backlog(), None, None, None)
 
 
 def test_the_state_before_the_first_commit_has_all_in_the_backlog(people: Path, tmp_path: Path) -> None:
-    state = state_of(WatchOptions(str(people), str(tmp_path / "out")))
+    state = state_of(str(people), str(tmp_path / "out"), 48.0)
     sizes = [entry.size_bytes for entry in open_store(str(people)).files("segments/")]
     assert state.backlog == Backlog(len(sizes), sum(sizes))
 
 
 def test_the_state_of_a_dataset(people: Path, plain: Path, tmp_path: Path) -> None:
-    state = state_of(WatchOptions(str(people), str(plain)))
+    state = state_of(str(people), str(plain), 48.0)
     ends = datasets.open(str(plain)).episodes()["end_us"].to_pylist()
     assert state.backlog == Backlog()
     assert (state.version, state.newest_event_us) == (0, max(ends))
@@ -154,13 +154,18 @@ def test_the_state_of_a_dataset(people: Path, plain: Path, tmp_path: Path) -> No
     assert 0 <= state.commit_age_s < 600
 
 
-def test_what_was_published_since_is_backlog(people: Path, plain: Path, tmp_path: Path) -> None:
+def test_what_was_published_since_is_backlog(people: Path, tmp_path: Path) -> None:
     more = copy_of(people, tmp_path / "people")
+    run(more, tmp_path / "out")
     desk = Desk("pnew", "pc", "pnew", us_from_iso(AS_OF)).work(0, 1).work(200, 2).recording()
     names = publish(open_store(str(more)), segments(desk.header, desk.events, minutes=2))
     sizes = [(more / str(name)).stat().st_size for name in names]
-    state = state_of(WatchOptions(str(more), str(plain)))
-    assert state.backlog == Backlog(len(sizes), sum(sizes))
+    assert state_of(str(more), str(tmp_path / "out"), 48.0).backlog == Backlog(len(sizes), sum(sizes))
+
+
+def test_what_the_runs_do_not_select_is_no_backlog(people: Path, tmp_path: Path) -> None:
+    run(people, tmp_path / "out", participants=(ANNA,))
+    assert state_of(str(people), str(tmp_path / "out"), 24.0 * 365).backlog == Backlog()
 
 
 def test_dead_letters_are_no_backlog(people: Path, tmp_path: Path) -> None:
@@ -170,7 +175,7 @@ def test_dead_letters_are_no_backlog(people: Path, tmp_path: Path) -> None:
     assert publish(open_store(str(more)), segments(desk.header, desk.events, minutes=60))
     (more / "segments/v1/day=2026-01-05/notes.txt").write_text("?")
     run(more, tmp_path / "out")
-    assert state_of(WatchOptions(str(more), str(tmp_path / "out"))).backlog == Backlog()
+    assert state_of(str(more), str(tmp_path / "out"), 48.0).backlog == Backlog()
 
 
 def test_a_cycle_as_a_line_and_as_json() -> None:
@@ -292,10 +297,9 @@ def resident_bytes() -> int:
 
 @pytest.mark.slow
 def test_memory_stays_as_it_is_over_many_cycles(people: Path, plain: Path) -> None:
-    options = WatchOptions(str(people), str(plain))
     sizes = []
     for number in range(400):
-        watching.state_of(options)
+        state_of(str(people), str(plain), 48.0)
         if number >= 100:
             sizes.append(resident_bytes())
     assert sum(sizes[-50:]) / 50 - sum(sizes[:50]) / 50 < 4_000_000
