@@ -21,12 +21,10 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from taskreel.io.parts import ORDER, by_day, decode_part, encode_parts, in_order, may_hold, span_day
+from taskreel.io.parts import ORDER, by_day, decode_part, encode_parts, in_order, may_hold
 from taskreel.io.schemas import EPISODE_SCHEMA, FORMAT_VERSION, SPLITS, STEP_SCHEMA
 from taskreel.io.shards import ShardWriter, shard_name
 from taskreel.io.stores import Store, StoreError
-
-__all__ = ["span_day"]
 
 EPISODES, STEPS = "episodes", "steps"
 METADATA_KEY = "taskreel"
@@ -170,7 +168,7 @@ def publish_steps(store: Store) -> int | None:
         if episodes is None:
             return None
         steps = open_table(store, STEPS)
-        published = None if steps is None else steps.transaction_version(_PUBLICATION)
+        published = published_by(steps)
         if published is not None and published >= episodes.version():
             return int(published)
         properties = CommitProperties(
@@ -192,7 +190,11 @@ def publish_steps(store: Store) -> int | None:
 
 def published_version(store: Store) -> int | None:
     """The version of `episodes` that `steps` publishes."""
-    steps = open_table(store, STEPS)
+    return published_by(open_table(store, STEPS))
+
+
+def published_by(steps: DeltaTable | None) -> int | None:
+    """The version of `episodes` that the opened table `steps` publishes."""
     return None if steps is None else steps.transaction_version(_PUBLICATION)
 
 
