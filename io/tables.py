@@ -32,8 +32,13 @@ _PUBLICATION = "taskreel.episodes"
 _PUBLISH_TRIES = 5
 _READ_AT_ONCE = 16
 """Parts that are read at once from a remote store, where a request costs 50 ms."""
-_CONFIGURATION = {"delta.checkpointInterval": "100", "delta.enableExpiredLogCleanup": "false"}
-"""Opening a table reads at most 100 log entries. Old versions need old ones: only `vacuum` removes them."""
+_CONFIGURATION = {
+    "delta.checkpointInterval": "100",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+}
+"""Opening a table reads at most 100 log entries. Old versions need old ones: only `vacuum` removes them. Ids of runs go
+after a month (a stream has one for each commit); the publication of `steps` has no time, and stays."""
 
 
 class ConflictError(RuntimeError):
@@ -115,7 +120,7 @@ def commit_properties(run_id: str, version: int, metadata: dict[str, Any]) -> Co
     """With which a version of `episodes` is committed: its run, so that a retry is known, and the metadata."""
     return CommitProperties(
         custom_metadata={METADATA_KEY: json.dumps({"format": FORMAT_VERSION, **metadata}, sort_keys=True)},
-        app_transactions=[Transaction(run_id, version)],
+        app_transactions=[Transaction(run_id, version, _now_ms())],
         max_commit_retries=0,
     )
 
@@ -383,8 +388,12 @@ def _add(file: File) -> AddAction:
 
 
 def _remove(file: File) -> RemoveAction:
-    deleted_ms = time.time_ns() // 1_000_000  # tells `vacuum` how old the file is
-    return RemoveAction(file.path, True, deleted_ms, size=file.size_bytes, partition_values={})
+    return RemoveAction(file.path, True, _now_ms(), size=file.size_bytes, partition_values={})
+
+
+def _now_ms() -> int:
+    """Tells `vacuum` how old a file is, and Delta how old a transaction is."""
+    return time.time_ns() // 1_000_000
 
 
 @contextlib.contextmanager
