@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from deltalake import DeltaTable
+
 from taskreel.io.schemas import SPLITS
 from taskreel.io.stores import Store
 from taskreel.io.tables import (
@@ -12,9 +14,9 @@ from taskreel.io.tables import (
     STEPS,
     Commit,
     File,
-    commit_of,
+    metadata_of,
     open_table,
-    published_version,
+    published_by,
     table_files,
     totals_of,
 )
@@ -48,15 +50,18 @@ steps = load_dataset("path/of/this/folder")  # by the list of files in the heade
 
 def write_card(store: Store) -> None:
     """Make the card say what the tables say now; no card where nothing is published."""
-    version = published_version(store)
-    commit = None if version is None else commit_of(store, version)
-    if commit is not None:
-        store.replace(CARD, card(store, commit).encode())
+    steps = open_table(store, STEPS)
+    version = published_by(steps)
+    if version is not None:
+        store.replace(CARD, _card(store, Commit(version, metadata_of(store, version)), steps).encode())
 
 
 def card(store: Store, commit: Commit) -> str:
     """The card's text for the version that `steps` publishes. From the logs: its cost does not grow with the rows."""
-    steps = open_table(store, STEPS)
+    return _card(store, commit, open_table(store, STEPS))
+
+
+def _card(store: Store, commit: Commit, steps: DeltaTable | None) -> str:
     files = sorted(table_files(steps).values()) if steps is not None else []
     splits = {split: [file for file in files if file.path.startswith(f"{split}-")] for split in SPLITS}
     table = "\n".join(f"| {s} | {len(fs)} | {sum(file.rows for file in fs)} |" for s, fs in splits.items())

@@ -257,7 +257,8 @@ class _LocalStaged:
             with open(target, "rb") as present:
                 if _sha256(present.fileno()) != self.sha256():
                     raise ContentConflictError(f"{target}: another content lies there already") from None
-                os.utime(present.fileno())  # as new: what a killed run left may be old, and `vacuum` goes by age
+                with contextlib.suppress(PermissionError):  # of another user: then it keeps its age
+                    os.utime(present.fileno())  # as new: what a killed run left may be old, and `vacuum` goes by age
             return False
         return True
 

@@ -21,12 +21,10 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from taskreel.io.parts import ORDER, by_day, decode_part, encode_parts, in_order, may_hold, span_day
+from taskreel.io.parts import ORDER, by_day, decode_part, encode_parts, in_order, may_hold
 from taskreel.io.schemas import EPISODE_SCHEMA, FORMAT_VERSION, SPLITS, STEP_SCHEMA
 from taskreel.io.shards import ShardWriter, shard_name
 from taskreel.io.stores import Store, StoreError
-
-__all__ = ["span_day"]
 
 EPISODES, STEPS = "episodes", "steps"
 METADATA_KEY = "taskreel"
@@ -34,8 +32,13 @@ _PUBLICATION = "taskreel.episodes"
 _PUBLISH_TRIES = 5
 _READ_AT_ONCE = 16
 """Parts that are read at once from a remote store, where a request costs 50 ms."""
-_CONFIGURATION = {"delta.checkpointInterval": "100", "delta.enableExpiredLogCleanup": "false"}
-"""Opening a table reads at most 100 log entries. Old versions need old ones: only `vacuum` removes them."""
+_CONFIGURATION = {
+    "delta.checkpointInterval": "100",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+}
+"""Opening a table reads at most 100 log entries. Old versions need old ones: only `vacuum` removes them. Ids of runs go
+after a month (a stream has one for each commit); the publication of `steps` has no time, and stays."""
 
 
 class ConflictError(RuntimeError):
@@ -117,7 +120,7 @@ def commit_properties(run_id: str, version: int, metadata: dict[str, Any]) -> Co
     """With which a version of `episodes` is committed: its run, so that a retry is known, and the metadata."""
     return CommitProperties(
         custom_metadata={METADATA_KEY: json.dumps({"format": FORMAT_VERSION, **metadata}, sort_keys=True)},
-        app_transactions=[Transaction(run_id, version)],
+        app_transactions=[Transaction(run_id, version, _now_ms())],
         max_commit_retries=0,
     )
 
@@ -170,7 +173,7 @@ def publish_steps(store: Store) -> int | None:
         if episodes is None:
             return None
         steps = open_table(store, STEPS)
-        published = None if steps is None else steps.transaction_version(_PUBLICATION)
+        published = published_by(steps)
         if published is not None and published >= episodes.version():
             return int(published)
         properties = CommitProperties(
@@ -192,7 +195,11 @@ def publish_steps(store: Store) -> int | None:
 
 def published_version(store: Store) -> int | None:
     """The version of `episodes` that `steps` publishes."""
-    steps = open_table(store, STEPS)
+    return published_by(open_table(store, STEPS))
+
+
+def published_by(steps: DeltaTable | None) -> int | None:
+    """The version of `episodes` that the opened table `steps` publishes."""
     return None if steps is None else steps.transaction_version(_PUBLICATION)
 
 
@@ -381,8 +388,12 @@ def _add(file: File) -> AddAction:
 
 
 def _remove(file: File) -> RemoveAction:
-    deleted_ms = time.time_ns() // 1_000_000  # tells `vacuum` how old the file is
-    return RemoveAction(file.path, True, deleted_ms, size=file.size_bytes, partition_values={})
+    return RemoveAction(file.path, True, _now_ms(), size=file.size_bytes, partition_values={})
+
+
+def _now_ms() -> int:
+    """Tells `vacuum` how old a file is, and Delta how old a transaction is."""
+    return time.time_ns() // 1_000_000
 
 
 @contextlib.contextmanager

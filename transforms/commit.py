@@ -180,9 +180,12 @@ def commit_changes(store: Store, parts: dict[str, list[bytes]], options: ChangeO
     committed since `base_version`, or, with `rebase`, has committed by other options.
     """
     parts = {tag: sorted(parts.get(tag, ())) for tag in (ROWS, ACCOUNT, DEAD, TAKEN, LATE)}
+    noted = _noted_late(store) if options.rebase or parts[LATE] else set()
     if options.rebase:
         options = replace(options, run_id=f"{options.run_id}-{_digest(parts)}")
-    version = _commit_onto_latest(store, parts, options) if options.rebase else _commit_once(store, parts, options)
+        version = _commit_onto_latest(store, parts, options, noted)
+    else:
+        version = _commit_once(store, parts, options, noted)
     if version is not None:
         publish_steps(store)
         write_card(store)
@@ -198,12 +201,14 @@ def _digest(parts: dict[str, list[bytes]]) -> str:
     return digest.hexdigest()
 
 
-def _commit_onto_latest(store: Store, parts: dict[str, list[bytes]], options: ChangeOptions) -> int | None:
+def _commit_onto_latest(
+    store: Store, parts: dict[str, list[bytes]], options: ChangeOptions, noted: set[FileKey]
+) -> int | None:
     for _ in range(_REBASE_TRIES):
         base_version = current_version(store)
         _check_same_making(store, base_version, options)
         try:
-            return _commit_once(store, parts, replace(options, base_version=base_version))
+            return _commit_once(store, parts, replace(options, base_version=base_version), noted)
         except ConflictError:
             continue
     raise ConflictError(f"{store.url}: others committed before this in {_REBASE_TRIES} tries")
@@ -218,7 +223,10 @@ def _check_same_making(store: Store, base_version: int | None, options: ChangeOp
             raise ConflictError(f"{store.url}: another run has committed with other {name}; start again with the same")
 
 
-def _commit_once(store: Store, parts: dict[str, list[bytes]], options: ChangeOptions) -> int | None:
+def _commit_once(
+    store: Store, parts: dict[str, list[bytes]], options: ChangeOptions, noted: set[FileKey]
+) -> int | None:
+    """One try; `noted` are the late segments that were in `late/` before the first."""
     committed = committed_version(store, options.run_id)
     if committed is not None:
         return committed
@@ -228,7 +236,7 @@ def _commit_once(store: Store, parts: dict[str, list[bytes]], options: ChangeOpt
     unread, waiting = past_retention(news.missing, base.spans, base.dead)
     lines = [*news.dead, *unread]
     letters = merge_dead_letters(base.letters, lines, news.built, found)
-    late = new_late([*news.late, *late_of(found.late)], _noted_late(store) | found.final | dead_files(letters))
+    late = new_late([*news.late, *late_of(found.late)], noted | found.final | dead_files(letters))
     if not (found.added or found.removed or late) and letters == base.letters:
         return None
     total = Account.total(

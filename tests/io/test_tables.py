@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from taskreel.io.tables import (
     File,
     commit_episodes,
     commit_of,
+    committed_version,
     open_table,
     part_paths,
     publish_steps,
@@ -28,9 +30,6 @@ from taskreel.io.tables import (
     read_episodes,
     read_parts,
     table_files,
-)
-from taskreel.io.tables import (
-    span_day as exported_span_day,
 )
 
 Row = dict[str, Any]
@@ -64,7 +63,7 @@ def shards(store: Store) -> list[str]:
 def test_the_day_of_a_row_is_that_of_its_earliest_segment() -> None:
     before_midnight = 1_767_657_599_999
     files = [segment_file("p", before_midnight + 1), segment_file("p", before_midnight)]
-    assert span_day(files) == exported_span_day(files) == "2026-01-05"
+    assert span_day(files) == "2026-01-05"
     assert span_day(files[:1]) == "2026-01-06"
 
 
@@ -185,6 +184,20 @@ def test_a_commit_from_an_old_base_is_a_conflict(store: LocalStore) -> None:
     with pytest.raises(ConflictError):
         put(store, episode_row("b"), base=0, replaces=[], run_id="late")
     assert len(ids(store)) == 1
+
+
+def test_ids_of_runs_are_forgotten_after_a_month_and_what_is_published_is_not(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        long_ago_ns = time.time_ns() - 31 * 86_400 * 10**9
+        patch.setattr(tables.time, "time_ns", lambda: long_ago_ns)
+        put(store, base=None, run_id="old")
+        publish_steps(store)
+    put(store, base=0, run_id="new")
+    assert committed_version(store, "old") is None
+    assert committed_version(store, "new") == 1
+    assert published_version(store) == 0
 
 
 # ------------------------------------------------------------------------------------------------ publication

@@ -303,6 +303,22 @@ def test_late_segments_are_noted_and_counted_once(source: Input, tmp_path: Path)
     assert list((tmp_path / "late").iterdir()) == [file]
 
 
+def test_late_segments_are_counted_also_if_another_run_was_faster(
+    source: Input, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, lost = committing.commit_episodes, []
+
+    def overtaken(*args: Any, **chosen: Any) -> int:
+        if not lost:
+            lost.append(True)
+            raise ConflictError("another run has committed in the meantime")
+        return once(*args, **chosen)
+
+    monkeypatch.setattr(committing, "commit_episodes", overtaken)
+    assert commit(tmp_path, late(*source.of(ANNA, 0, 600)), rebase=True) == 0
+    assert facts(tmp_path)["account"]["segments.late"] == 2
+
+
 def test_a_stream_that_does_not_know_what_another_run_committed_takes_nothing_away(
     source: Input, tmp_path: Path
 ) -> None:
