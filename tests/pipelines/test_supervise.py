@@ -45,6 +45,23 @@ time.sleep(600)
 QUICK = {"backoff_s": 0.02, "longest_backoff_s": 0.05, "grace_s": 1.0}
 
 
+STREAM = """
+import os, pathlib
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
+
+def tick(_):
+    pathlib.Path("ticks", str(os.getpid())).touch()
+
+os.makedirs("ticks", exist_ok=True)
+pipeline = beam.Pipeline(options=PipelineOptions([{options}, "--streaming"]))
+pipeline | PeriodicImpulse(fire_interval=1) | beam.Map(tick)
+pipeline.run().wait_until_finish()
+"""
+"""A job without end on Prism. The launcher, in which the SDK worker is, leaves a file of its number when at work."""
+
+
 class Supervisor:
     """A supervisor as a process, and what it has reported so far."""
 
@@ -187,6 +204,38 @@ def test_two_supervisors_do_not_keep_one_job(start: Start) -> None:
     assert other.process.wait(30) != 0
     assert "AlreadySupervisedError" in other.process.communicate()[1]
     assert len(one.family_of(3)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.prism
+@pytest.mark.parametrize("victim", ["launcher", "prism", "supervisor"])
+def test_nothing_of_a_job_on_prism_survives_the_death_of_any_of_its_processes(
+    victim: str, start: Start, tmp_path: Path, prism_options: list[str]
+) -> None:
+    script = STREAM.format(options=", ".join(map(repr, prism_options)))
+
+    def at_work(supervisor: Supervisor) -> dict[str, int]:
+        """The launcher and Prism, once the job does something."""
+        wait_until(lambda: supervisor.named("started"))
+        launcher = supervisor.named("started")[-1]["pid"]
+        wait_until(lambda: (tmp_path / "ticks" / str(launcher)).exists())
+        (prism,) = set(family(supervisor.mark)) - {launcher}
+        return {"launcher": launcher, "prism": prism, "supervisor": supervisor.process.pid}
+
+    supervisor = start(script)
+    before = at_work(supervisor)
+    os.kill(before[victim], signal.SIGKILL)
+    if victim == "supervisor":
+        supervisor.process.wait()
+        assert set(family(supervisor.mark)) == {before["launcher"], before["prism"]}
+        supervisor = start(script)
+        wait_until(lambda: supervisor.named("swept"))
+    wait_until(lambda: not {before["launcher"], before["prism"]} & set(family(supervisor.mark)))
+    wait_until(lambda: supervisor.named("started")[-1]["pid"] != before["launcher"])
+    at_work(supervisor)
+    supervisor.process.terminate()
+    assert supervisor.ended()[0] == 0
+    assert family(supervisor.mark) == []
 
 
 def test_a_sweep_ends_nothing_of_others() -> None:
