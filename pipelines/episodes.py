@@ -13,9 +13,9 @@ import apache_beam as beam
 from taskreel.io.times import iso_from_us
 from taskreel.pipelines.options import RunOptions, RunPlaces
 from taskreel.transforms.actions import REDUCER_VERSION
-from taskreel.transforms.assign import AssignShards
+from taskreel.transforms.assign import AssignShards, ListedBytes
 from taskreel.transforms.build import ACCOUNT, DEAD, RESIDUE, TAKEN, BuildSpans, ReadOptions
-from taskreel.transforms.commit import ROWS, CommitDataset, CommitOptions
+from taskreel.transforms.commit import ROWS, CommitDataset, CommitOptions, listed_account
 from taskreel.transforms.discover import DiscoverSegments, Selection
 from taskreel.transforms.episodes import SEGMENTER_VERSION
 from taskreel.transforms.spans import SessionizeNames
@@ -53,7 +53,8 @@ def episodes_pipeline(pipeline: beam.Pipeline, places: RunPlaces, options: RunOp
     made = build_and_write(spans.spans, places, options, launch, listed=found.names)
     dead = (found.dead, made[DEAD]) | "DeadLetters" >> beam.Flatten()
     discovered = found.dead | "CountNames" >> beam.Map(lambda line: '{"segments.read": 1}')
-    account = (made[ACCOUNT], discovered) | "Accounts" >> beam.Flatten()
+    listed = found.names | "ListedBytes" >> ListedBytes(options.shards) | "CountBytes" >> beam.Map(listed_account)
+    account = (made[ACCOUNT], discovered, listed) | "Accounts" >> beam.Flatten()
     commit = CommitOptions(places.output, launch.run_id, launch.base_version, metadata(places, options, launch))
     return {ROWS: made[ROWS], ACCOUNT: account, DEAD: dead} | "CommitDataset" >> CommitDataset(commit)
 

@@ -16,7 +16,7 @@ from taskreel.pipelines.episodes import Launch, build_and_write, metadata, selec
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces
 from taskreel.transforms.add import AddChanges
 from taskreel.transforms.build import ACCOUNT, DEAD, TAKEN
-from taskreel.transforms.commit import ROWS, CommitOptions
+from taskreel.transforms.commit import ROWS, ChangeOptions
 from taskreel.transforms.discover_new import Days, DiscoverNew, NewsOptions
 from taskreel.transforms.known import Base, longest_of
 from taskreel.transforms.take import ACCOUNT as WAITING
@@ -45,7 +45,9 @@ def incremental_pipeline(
     )
     take = TakeOptions(base, options.spans, None if chosen.final else watermark_us // 1000, launch.progress)
     facts = metadata(places, options, launch) | {"kind": "incremental", "watermark": iso_from_us(watermark_us)}
-    commit = CommitOptions(places.output, launch.run_id, launch.base_version, facts)
+    commit = ChangeOptions(
+        places.output, launch.run_id, launch.base_version, facts, options.spans, options.shards, options.row_groups
+    )
 
     found = pipeline | "Discover" >> DiscoverNew(news)
     planned = {"names": found.names, "still_dead": found.still_dead} | "TakeSpans" >> TakeSpans(take)

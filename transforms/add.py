@@ -13,15 +13,13 @@ import apache_beam as beam
 from taskreel.io.stores import open_store
 from taskreel.io.tables import ConflictError
 from taskreel.transforms import commit as committing
-from taskreel.transforms.commit import CommitOptions
-
-ROWS, ACCOUNT, DEAD, TAKEN, LATE = "rows", "account", "dead", "taken", "late"
+from taskreel.transforms.commit import ACCOUNT, DEAD, LATE, ROWS, TAKEN, ChangeOptions
 
 
 class AddChanges(beam.PTransform):
     """{ROWS, ACCOUNT, DEAD, TAKEN} → one element: the committed version, or None if there was nothing or a conflict."""
 
-    def __init__(self, options: CommitOptions) -> None:
+    def __init__(self, options: ChangeOptions) -> None:
         super().__init__()
         self.options = options
 
@@ -37,7 +35,7 @@ def _tagged(element: bytes | str, tag: str) -> tuple[str, tuple[str, bytes]]:
 
 
 class _AddDoFn(beam.DoFn):
-    def __init__(self, options: CommitOptions) -> None:
+    def __init__(self, options: ChangeOptions) -> None:
         self._options = options
 
     def process(self, element: tuple[str, Iterable[tuple[str, bytes]]]) -> Iterator[int | None]:

@@ -1,6 +1,6 @@
 """Known: what a dataset says of the names that a run meets, read from no more of it than they can touch.
 
-A row of `episodes` lies in the part of the UTC day of its earliest segment (`io.tables.span_day`). So the days of some
+A row of `episodes` lies in the part of the UTC day of its earliest segment (`io.parts.span_day`). So the days of some
 names say which parts have to be read: `listing_days` to learn which of a day's names are committed, `reach_days` to
 learn every committed span that a new name can change.
 """

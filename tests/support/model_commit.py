@@ -53,7 +53,7 @@ def commit_changes(store: Store, parts: dict[str, list[bytes]], options: CommitO
     metadata = options.metadata | {
         "run_id": options.run_id,
         "account": total.as_dict(),
-        "dead_letter": committing._write_dead_letters(store, every_line),
+        "dead_letter": committing.write_dead_letters(store, every_line),
         "imbalances": total.imbalances(),
     }
     order = [("participant", "ascending"), ("start_us", "ascending"), ("episode_id", "ascending")]
