@@ -21,9 +21,6 @@ from taskreel.io.tables import STEPS
 ROW_COLUMNS = ("previous_row", "next_row", "approach_image_row")
 """What counts rows of the shard."""
 
-EPISODE_ORDER = ("participant", "start_us", "episode_id")
-"""The order of a shard's episodes."""
-
 OWN_SCHEMA = pa.schema([field for field in STEP_SCHEMA if field.name not in (*IMAGE_COLUMNS, *ROW_COLUMNS)])
 """What a step says wherever it lies: `STEP_SCHEMA` without pictures and without numbers of rows."""
 
@@ -41,8 +38,12 @@ class Layout:
     """The picture in the column `image`."""
     approach_image: np.ndarray
     """The picture in the column `approach_image`; -1 where a row of the episode shows it as its `image`."""
-    first_use: np.ndarray
-    """Per picture, where it is first referred to: 2 x row, or 2 x row + 1 as the approach of the row."""
+
+    @property
+    def first_stored(self) -> np.ndarray:
+        """Per picture, where its bytes are stored first: 2 x row in the column `image`, + 1 in `approach_image`."""
+        numbers, first = np.unique(np.stack([self.image, self.approach_image], axis=1).ravel(), return_index=True)
+        return first[numbers >= 0]
 
     def used(self, first: int, end: int) -> list[int]:
         """The distinct pictures of some rows, rising."""
@@ -57,16 +58,14 @@ def lay_out(own: pa.Table, lengths: Sequence[int] | np.ndarray) -> Layout:
     """
     first_rows = np.cumsum([0, *lengths])
     episode = np.repeat(np.arange(len(lengths)), lengths)
-    image, approach, first_use = _picture_numbers(own)
+    image, approach = _picture_numbers(own)
     approach_row = _first_row_with(approach, image, episode)
     columns = _neighbors(first_rows, episode) | {
         "approach_image_row": pa.array(approach_row, pa.int32(), mask=approach_row < 0)
     }
     fields = [field for field in STEP_SCHEMA if field.name not in IMAGE_COLUMNS]
     arrays = [columns[f.name] if f.name in columns else own.column(f.name) for f in fields]
-    return Layout(
-        pa.table(arrays, schema=pa.schema(fields)), image, np.where(approach_row >= 0, -1, approach), first_use
-    )
+    return Layout(pa.table(arrays, schema=pa.schema(fields)), image, np.where(approach_row >= 0, -1, approach))
 
 
 def write_layout(
@@ -97,21 +96,18 @@ def publish_shard(
     return name, store.size_bytes(f"{STEPS}/{name}") or 0
 
 
-def _picture_numbers(own: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per row the numbers of its image and of its approach image, and per number its first use."""
-    rows = own.num_rows
+def _picture_numbers(own: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Per row the numbers of its image and of its approach image, -1 for none."""
     columns = [own.column(name).combine_chunks() for name in ("image_hash", "approach_image_hash")]
     hashes = pa.concat_arrays(columns).dictionary_encode()
-    code = pc.fill_null(hashes.indices, -1).to_numpy().reshape(2, rows).T.ravel().astype(np.int64)
+    code = pc.fill_null(hashes.indices, -1).to_numpy().reshape(2, own.num_rows).T.ravel().astype(np.int64)
     person = own.column("participant").combine_chunks().dictionary_encode().indices.to_numpy()
     key = np.where(code >= 0, np.repeat(person, 2) * np.int64(len(hashes.dictionary)) + code, -1)
-    values, first_use, place = np.unique(key, return_index=True, return_inverse=True)
-    none = int(len(values) > 0 and values[0] < 0)
-    order = np.argsort(first_use[none:])
-    number = np.full(len(values), -1)
-    number[none + order] = np.arange(len(order))
-    numbers = number[place].reshape(rows, 2)
-    return numbers[:, 0], numbers[:, 1], first_use[none:][order]
+    values, first, place = np.unique(key, return_index=True, return_inverse=True)
+    first[values < 0] = -1
+    rank = np.argsort(np.argsort(first)) - int(len(values) > 0 and values[0] < 0)
+    numbers = rank[place].reshape(own.num_rows, 2)
+    return numbers[:, 0], numbers[:, 1]
 
 
 def _first_row_with(approach: np.ndarray, image: np.ndarray, episode: np.ndarray) -> np.ndarray:

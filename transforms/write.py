@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 import zstandard
 
 from taskreel.io.names import SegmentName
+from taskreel.io.parts import ORDER
 from taskreel.io.schemas import EPISODE_SCHEMA, STEP_SCHEMA
 from taskreel.io.shards import RowGroupLimits, plan_row_groups
 from taskreel.io.stores import Store, open_store
 from taskreel.transforms.assign import ShardOptions, split_of
-from taskreel.transforms.layout import EPISODE_ORDER, OWN_SCHEMA, Contents, Layout, lay_out, publish_shard, write_layout
+from taskreel.transforms.layout import OWN_SCHEMA, Contents, Layout, lay_out, publish_shard, write_layout
 from taskreel.transforms.prefetch import prefetched
 from taskreel.transforms.progress import Progress
 from taskreel.transforms.steps import DRAFT_SCHEMA, STEP_FLAGS, Draft, Picture
@@ -85,7 +86,7 @@ class Shard:
     """The episodes of one shard, in the order of its rows: participant, time, id."""
 
     def __init__(self, drafts: list[Draft]) -> None:
-        self.drafts = sorted(drafts, key=lambda d: tuple(d.episode[k] for k in EPISODE_ORDER))
+        self.drafts = sorted(drafts, key=lambda d: tuple(d.episode[k] for k in ORDER))
         self.lengths = np.array([draft.steps.num_rows for draft in self.drafts], np.int64)
         self.rows = int(self.lengths.sum())
         """How many steps it has."""
@@ -107,7 +108,7 @@ class Shard:
         arrays = [columns[f.name] if f.name in columns else steps.column(f.name) for f in OWN_SCHEMA]
         layout = lay_out(pa.table(arrays, schema=OWN_SCHEMA), self.lengths)
         together = np.stack([image, approach], axis=1).ravel()
-        return layout, [places[index] for index in together[layout.first_use].tolist()]
+        return layout, [places[index] for index in together[layout.first_stored].tolist()]
 
     def episode_rows(self, split: str, shard: str, size_bytes: int) -> list[dict[str, Any]]:
         """The rows of `episodes`, now that it is known where the steps lie."""
