@@ -9,7 +9,7 @@ than the delta and dictionary encodings have done already (figures in `bench/res
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taskreel.io.schemas import IMAGE, IMAGE_COLUMNS, STEP_SCHEMA, huggingface_metadata
+from taskreel.io.stores import LocalStore, Store
 
 _WRITTEN_IMAGE = pa.struct([pa.field("bytes", pa.dictionary(pa.int32(), pa.binary())), pa.field("path", pa.string())])
 _WRITTEN_SCHEMA = pa.schema(
@@ -39,35 +40,34 @@ class RowGroupLimits:
 
 
 def plan_row_groups(
-    pictures: np.ndarray, more_pictures: np.ndarray, sizes_bytes: np.ndarray, limits: RowGroupLimits
-) -> list[tuple[int, int]]:
-    """Cut rows into row groups: a list of (first row, end row).
+    pictures: np.ndarray, more_pictures: np.ndarray, size_bytes: Callable[[int], int], limits: RowGroupLimits
+) -> Iterator[tuple[int, int]]:
+    """Cut rows into row groups: (first row, end row) of each, as soon as it is known.
 
-    `pictures` and `more_pictures`, shape (rows,), are the pictures of each row as indices into `sizes_bytes`, -1 for
-    none. Runs of rows with one value in `pictures` stay together unless one alone is over the limits.
+    `pictures` and `more_pictures`, shape (rows,), are the numbers of the pictures of each row, -1 for none. Runs of
+    rows with one value in `pictures` stay together unless one alone is over the limits. `size_bytes` is asked for a
+    number when its row is reached: a group that was given needs no later one.
     """
-    groups: list[tuple[int, int]] = []
     runs = np.append(np.flatnonzero(np.diff(pictures, prepend=pictures[:1] - 1)), len(pictures)).tolist()
-    start, held = 0, _Held(sizes_bytes)
+    start, held = 0, _Held(size_bytes)
     for first, end in pairwise(runs):
         added = held.cost(pictures[first:end], more_pictures[first:end])
         if first > start and (end - start > limits.max_rows or held.bytes + added > limits.max_picture_bytes):
-            groups.append((start, first))
-            start, held = first, _Held(sizes_bytes)
+            yield start, first
+            start, held = first, _Held(size_bytes)
         while end - start > limits.max_rows:
-            groups.append((start, start + limits.max_rows))
-            start, held = start + limits.max_rows, _Held(sizes_bytes)
+            yield start, start + limits.max_rows
+            start, held = start + limits.max_rows, _Held(size_bytes)
         held.add(pictures[max(first, start) : end], more_pictures[max(first, start) : end])
     if len(pictures) > start:
-        groups.append((start, len(pictures)))
-    return groups
+        yield start, len(pictures)
 
 
 class _Held:
     """The distinct pictures of a row group that is being filled."""
 
-    def __init__(self, sizes_bytes: np.ndarray) -> None:
-        self.sizes_bytes = sizes_bytes
+    def __init__(self, size_bytes: Callable[[int], int]) -> None:
+        self.size_bytes = size_bytes
         self.pictures: set[int] = set()
         self.bytes = 0
 
@@ -75,12 +75,12 @@ class _Held:
         return {p for column in pictures for p in np.unique(column).tolist() if p >= 0} - self.pictures
 
     def cost(self, *pictures: np.ndarray) -> int:
-        return sum(int(self.sizes_bytes[p]) for p in self._new(*pictures))
+        return sum(self.size_bytes(p) for p in self._new(*pictures))
 
     def add(self, *pictures: np.ndarray) -> None:
         new = self._new(*pictures)
         self.pictures |= new
-        self.bytes += sum(int(self.sizes_bytes[p]) for p in new)
+        self.bytes += sum(self.size_bytes(p) for p in new)
 
 
 class ShardWriter:
@@ -159,3 +159,10 @@ def _binary(contents: Sequence[bytes | memoryview]) -> pa.BinaryArray:
 def shard_name(split: str, number: int, count: int, sha256: str) -> str:
     """A shard's file name, from its content."""
     return f"{split}-{number:05d}-of-{count:05d}-{sha256[:12]}.parquet"
+
+
+def open_shard(store: Store, name: str, **options: Any) -> pq.ParquetFile:
+    """A shard as a Parquet file; raises `FileNotFoundError`. `options` are those of `pyarrow.parquet.ParquetFile`."""
+    if isinstance(store, LocalStore):
+        return pq.ParquetFile(store.root / name, **options)
+    return pq.ParquetFile(pa.BufferReader(store.read(name)), **options)

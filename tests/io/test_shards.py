@@ -24,8 +24,8 @@ def plans(draw):
 
 
 def planned(pictures, more, sizes, limits):
-    arrays = (np.array(pictures, np.int64), np.array(more, np.int64), np.array(sizes, np.int64))
-    return plan_row_groups(*arrays, limits)
+    arrays = (np.array(pictures, np.int64), np.array(more, np.int64))
+    return list(plan_row_groups(*arrays, sizes.__getitem__, limits))
 
 
 def runs_of(pictures):
