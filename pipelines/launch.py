@@ -77,7 +77,7 @@ def launch(
     With `incremental`, take up what the dataset does not list yet; without, replace it.
     """
     output = open_store(places.output)
-    pipeline_options = _pipeline_options(beam_args)
+    pipeline_options = beam_options(beam_args)
     check_output(output)
     publish_steps(output)  # repairs what a killed run left between its two commits
     before = commit_of(output)
@@ -85,19 +85,37 @@ def launch(
         check_input(places)
     else:
         check_base(before, places, options)
-    runner, runner_name = resolve_runner(pipeline_options)
-    began_s = time.monotonic()
-    with _progress(on_progress) as folder:
-        begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder)
-        pipeline = beam.Pipeline(runner, options=pipeline_options)
+
+    def wire(pipeline: beam.Pipeline, begun: Launch) -> None:
         if incremental is None:
             episodes_pipeline(pipeline, places, options, begun)
         else:
             incremental_pipeline(pipeline, places, options, incremental, begun, before)
-        result = pipeline.run()
-        result.wait_until_finish()
+
+    outcome = run_job(output, before, pipeline_options, wire, on_progress=on_progress, run_id=run_id)
     if incremental is not None:
         forget_late(output, places, options)
+    return outcome
+
+
+def run_job(
+    output: Store,
+    before: Commit | None,
+    options: PipelineOptions,
+    wire: Callable[[beam.Pipeline, Launch], None],
+    *,
+    on_progress: Callable[[dict[str, int], float], None] | None = None,
+    run_id: str | None = None,
+) -> Outcome:
+    """Run what is wired onto the version `before` to its end. Raises `LostRaceError` if another has committed."""
+    runner, runner_name = resolve_runner(options)
+    began_s = time.monotonic()
+    with _progress(on_progress) as folder:
+        begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder)
+        pipeline = beam.Pipeline(runner, options=options)
+        wire(pipeline, begun)
+        result = pipeline.run()
+        result.wait_until_finish()
     return _outcome(output, begun, time.monotonic() - began_s, before, result)
 
 
@@ -223,11 +241,12 @@ def check_output(output: Store) -> None:
         )
 
 
-def _pipeline_options(beam_args: list[str]) -> PipelineOptions:
+def beam_options(beam_args: list[str]) -> PipelineOptions:
+    """The options of Beam; raises `LaunchError` for one that is none or is badly given."""
     options = PipelineOptions(beam_args)
     unknown = _unknown(beam_args)
     if unknown:
-        raise LaunchError(f"unknown option {unknown[0]}; `taskreel run --help` lists taskreel's, Beam's pass through")
+        raise LaunchError(f"unknown option {unknown[0]}; --help lists taskreel's, Beam's pass through")
     return options
 
 

@@ -44,6 +44,8 @@ def line_display(console: Console) -> Iterator[Callable[[str], None]]:
 
 def line(totals: dict[str, int], elapsed_s: float) -> str:
     """The totals as a line."""
+    if "segments" not in totals and "shards" in totals:  # a compaction reads none
+        return f"{totals['shards']} shards done, {elapsed_s:.0f} s"
     read_mb = totals.get("read_bytes", 0) / 1e6
     return (
         f"{totals.get('segments', 0)} segments read ({read_mb:.0f} MB), {totals.get('episodes', 0)} episodes built, "

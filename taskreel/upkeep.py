@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from taskreel.app import BUSY, JsonOption, app, fail, store_at
+from taskreel.app import BUSY, JsonOption, app, fail, store_at, without_warnings
 
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset; a folder or gs:// place.")]
 
@@ -108,3 +108,41 @@ def _hours(option: str, text: str) -> int:
     if not (number.isascii() and number.isdigit()) or unit not in ("d", "h"):
         raise ValueError(f"{option} {text}: a number of days or hours is expected, such as 7d or 36h")
     return int(number) * (24 if unit == "d" else 1)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: taskreel compact out/dataset",
+)
+def compact(context: typer.Context, dataset: DatasetArgument, json_: JsonOption = False) -> None:
+    """Rewrite small shards into those that one batch run over the same segments gives, to the byte.
+
+    Segments are not read: they may be past their retention. Older versions stay as they are until `taskreel vacuum`.
+    Any option of Beam passes through, after DATASET.
+    """
+    without_warnings()
+    from rich.console import Console
+
+    from taskreel.io.stores import StoreError
+    from taskreel.pipelines.compaction import compact as compact_dataset
+    from taskreel.pipelines.launch import LaunchError, LostRaceError
+    from taskreel.pipelines.terminal import progress_display
+
+    if dataset.startswith("-"):
+        fail(f"{dataset}: DATASET comes first, then options of Beam")
+    try:
+        with progress_display(Console(stderr=True)) as show:
+            outcome = compact_dataset(dataset, context.args, on_progress=show)
+    except (LaunchError, StoreError) as error:
+        fail(str(error))
+    except LostRaceError as error:
+        fail(str(error), BUSY)
+    changes = outcome.metadata["shards"] if outcome.is_new else {"added": [], "removed": []}
+    added, removed = len(changes["added"]), len(changes["removed"])
+    if json_:
+        facts = {"version": outcome.version, "new": outcome.is_new, "shards_added": added, "shards_removed": removed}
+        print(json.dumps(facts | {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id}, sort_keys=True))
+    elif outcome.is_new:
+        print(f"{dataset}: version {outcome.version} has {added} new shards in place of {removed}")
+    else:
+        print(f"{dataset}: version {outcome.version} is compact already; there is nothing to do")

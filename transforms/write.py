@@ -268,7 +268,12 @@ def episode_row(draft: Draft, split: str) -> dict[str, Any]:
 
 def encode_rows(rows: list[dict[str, Any]]) -> bytes:
     """Rows of `episodes` as they cross the shuffle."""
-    batch = pa.RecordBatch.from_pylist(rows, schema=EPISODE_SCHEMA)
+    return encode_table(pa.Table.from_pylist(rows, schema=EPISODE_SCHEMA))
+
+
+def encode_table(rows: pa.Table) -> bytes:
+    """The same of a table (`EPISODE_SCHEMA`)."""
+    [batch] = rows.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=EPISODE_SCHEMA)]
     return zstandard.compress(batch.serialize().to_pybytes())
 
 
