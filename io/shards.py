@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taskreel.io.schemas import IMAGE, IMAGE_COLUMNS, STEP_SCHEMA, huggingface_metadata
-from taskreel.io.stores import LocalStore, Store
 
 _WRITTEN_IMAGE = pa.struct([pa.field("bytes", pa.dictionary(pa.int32(), pa.binary())), pa.field("path", pa.string())])
 _WRITTEN_SCHEMA = pa.schema(
@@ -159,10 +158,3 @@ def _binary(contents: Sequence[bytes | memoryview]) -> pa.BinaryArray:
 def shard_name(split: str, number: int, count: int, sha256: str) -> str:
     """A shard's file name, from its content."""
     return f"{split}-{number:05d}-of-{count:05d}-{sha256[:12]}.parquet"
-
-
-def open_shard(store: Store, name: str, **options: Any) -> pq.ParquetFile:
-    """A shard as a Parquet file; raises `FileNotFoundError`. `options` are those of `pyarrow.parquet.ParquetFile`."""
-    if isinstance(store, LocalStore):
-        return pq.ParquetFile(store.root / name, **options)
-    return pq.ParquetFile(pa.BufferReader(store.read(name)), **options)

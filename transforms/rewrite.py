@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taskreel.io.parts import in_order
+from taskreel.io.row_groups import RowGroupFiles
 from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS
-from taskreel.io.shards import RowGroupLimits, open_shard, plan_row_groups
+from taskreel.io.shards import RowGroupLimits, plan_row_groups
 from taskreel.io.stores import Store, StoreError
 from taskreel.io.tables import STEPS
 from taskreel.transforms.layout import OWN_SCHEMA, Contents, Layout, lay_out, publish_shard, write_layout
@@ -37,14 +37,18 @@ def rewrite_shard(
     `FileNotFoundError` if it is not there.
     """
     rows = in_order(rows)
-    old = _OldShards(store, rows)
-    layout = lay_out(old.steps(), rows.column("steps").to_numpy())
-    pictures = _Pictures(old, layout)
-
-    def write(path: str) -> None:
-        write_layout(layout, path, _filled(layout, pictures, limits))
-
-    name, size_bytes = publish_shard(store, write, split=split, number=number, count=count)
+    dictionaries = [f"{name}.bytes" for name in IMAGE_COLUMNS]
+    with RowGroupFiles(store, open_at_once=_OPEN_AT_ONCE, read_dictionary=dictionaries) as files:
+        old = _OldShards(files, rows)
+        layout = lay_out(old.steps(), rows.column("steps").to_numpy())
+        pictures = _Pictures(old, layout)
+        name, size_bytes = publish_shard(
+            store,
+            lambda path: write_layout(layout, path, _filled(layout, pictures, limits)),
+            split=split,
+            number=number,
+            count=count,
+        )
     return placed(rows, name, size_bytes)
 
 
@@ -68,39 +72,47 @@ def _filled(layout: Layout, pictures: _Pictures, limits: RowGroupLimits) -> Iter
 
 @dataclass(frozen=True)
 class _Place:
-    """A cell of an old shard: `row` counts from the start of the row group."""
+    """A cell of an old shard, by its number: `row` counts from the start of the row group."""
 
-    shard: str
+    shard: int
     row_group: int
     row: int
     column: str
 
 
 class _OldShards:
-    """Where the rows of the new shard lie now. Shards are opened when needed."""
+    """Where the rows of the new shard lie now. Arrays of shape (rows,)."""
 
-    def __init__(self, store: Store, episodes: pa.Table) -> None:
-        self._store = store
+    def __init__(self, files: RowGroupFiles, episodes: pa.Table) -> None:
+        self._files = files
         self._episodes = episodes
         lengths = episodes.column("steps").to_numpy()
         shards = episodes.column("shard").combine_chunks().dictionary_encode()
-        self.shards: list[str] = shards.dictionary.to_pylist()
-        self.shard = np.repeat(shards.indices.to_numpy(), lengths)
-        """Per row of the new shard, index into `shards`."""
+        self._shards: list[str] = shards.dictionary.to_pylist()
+        sizes = zip(*(episodes.column(name).to_pylist() for name in ("shard", "shard_bytes")), strict=True)
+        self._size_bytes: dict[str, int] = dict(sizes)
+        self._shard = np.repeat(shards.indices.to_numpy(), lengths)
+        """Index into the list of shards."""
         moved = episodes.column("first_row").to_numpy() - (np.cumsum(lengths) - lengths)
-        self.row = np.arange(lengths.sum()) + np.repeat(moved, lengths)
-        """Per row of the new shard, the row of that shard."""
-        self.open = lru_cache(maxsize=_OPEN_AT_ONCE)(self._open)
+        self._row = np.arange(lengths.sum()) + np.repeat(moved, lengths)
+        """The row of that shard."""
 
-    def _open(self, shard: str) -> pq.ParquetFile:
-        return open_shard(self._store, f"{STEPS}/{shard}", read_dictionary=[f"{name}.bytes" for name in IMAGE_COLUMNS])
+    def open(self, number: int) -> pq.ParquetFile:
+        """A shard by its number: of it, the row groups in which some of the rows lie."""
+
+        def needed(metadata: pq.FileMetaData) -> list[int]:
+            groups, _ = self._row_groups(number, metadata, self._row[self._shard == number])
+            return np.unique(groups).tolist()
+
+        shard = self._shards[number]
+        return self._files.open(f"{STEPS}/{shard}", self._size_bytes[shard], needed)
 
     def steps(self) -> pa.Table:
         """The steps of all rows, in order (`OWN_SCHEMA`)."""
         parts, rows = [], []
-        for number in range(len(self.shards)):
-            mine = np.flatnonzero(self.shard == number)
-            parts.append(self._read(number, self.row[mine]))
+        for number in range(len(self._shards)):
+            mine = np.flatnonzero(self._shard == number)
+            parts.append(self._read(number, self._row[mine]))
             rows.append(mine)
         steps = pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(rows))))
         self._check(steps)
@@ -109,28 +121,28 @@ class _OldShards:
     def places(self, rows: np.ndarray, columns: list[str]) -> list[_Place]:
         """Where some rows lie in the old shards; `columns` are those that are meant."""
         found = np.zeros((len(rows), 2), np.int64)
-        for number in np.unique(self.shard[rows]).tolist():
-            mine = self.shard[rows] == number
-            found[mine] = np.stack(self._row_groups(number, self.row[rows[mine]]), axis=1)
-        parts = zip(self.shard[rows].tolist(), found.tolist(), columns, strict=True)
-        return [_Place(self.shards[number], group, row, column) for number, (group, row), column in parts]
+        for number in np.unique(self._shard[rows]).tolist():
+            mine = self._shard[rows] == number
+            groups = self._row_groups(number, self.open(number).metadata, self._row[rows[mine]])
+            found[mine] = np.stack(groups, axis=1)
+        parts = zip(self._shard[rows].tolist(), found.tolist(), columns, strict=True)
+        return [_Place(number, group, row, column) for number, (group, row), column in parts]
 
     def _read(self, number: int, rows: np.ndarray) -> pa.Table:
         """Rows of one shard, in one piece: rows that share a row group with them are not kept."""
-        groups, places = self._row_groups(number, rows)
+        file = self.open(number)
+        groups, places = self._row_groups(number, file.metadata, rows)
         needed, index = np.unique(groups, return_inverse=True)
-        file = self.open(self.shards[number])
         table = file.read_row_groups(needed.tolist(), columns=OWN_SCHEMA.names)
         first_rows = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in needed.tolist())])
         return table.take(pa.array(first_rows[index] + places)).cast(OWN_SCHEMA).combine_chunks()
 
-    def _row_groups(self, number: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _row_groups(self, number: int, metadata: pq.FileMetaData, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of rows of a shard, the row groups in which they lie, and their places in these."""
-        metadata = self.open(self.shards[number]).metadata
         counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         first_rows = np.cumsum([0, *counts])
         if rows.max() >= first_rows[-1]:
-            raise StoreError(f"{self._url(number)}: has {first_rows[-1]} rows, and `episodes` names row {rows.max()}")
+            raise StoreError(f"{self._name(number)}: has {first_rows[-1]} rows, and `episodes` names row {rows.max()}")
         groups = np.searchsorted(first_rows, rows, side="right") - 1
         return groups, rows - first_rows[groups]
 
@@ -141,11 +153,11 @@ class _OldShards:
         wrong = np.flatnonzero(pc.not_equal(steps.column("episode_id"), expected).to_numpy())
         if len(wrong):
             row = int(wrong[0])
-            place = f"{self._url(int(self.shard[row]))}: row {self.row[row]}"
+            place = f"{self._name(int(self._shard[row]))}: row {self._row[row]}"
             raise StoreError(f"{place} is not of the episode {expected[row]}, as `episodes` says; run taskreel verify")
 
-    def _url(self, number: int) -> str:
-        return self._store.url_of(f"{STEPS}/{self.shards[number]}")
+    def _name(self, number: int) -> str:
+        return f"{STEPS}/{self._shards[number]}"
 
 
 class _Pictures:
@@ -155,7 +167,7 @@ class _Pictures:
         rows, columns = np.divmod(layout.first_stored, 2)
         self._old = old
         self._places = old.places(rows, [IMAGE_COLUMNS[column] for column in columns.tolist()])
-        self._together: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        self._together: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for number, place in enumerate(self._places):
             self._together[place.shard, place.row_group].append(number)
         self._sizes_bytes: dict[int, int] = {}
