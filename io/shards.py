@@ -135,13 +135,33 @@ def _leaves() -> list[str]:
 
 
 def _image(pictures: np.ndarray, contents: Sequence[bytes | memoryview]) -> pa.StructArray:
+    distinct, places = _distinct(contents)
     missing = pictures < 0
-    indices = pa.array(np.where(missing, 0, pictures), pa.int32(), mask=missing)
-    values = pa.DictionaryArray.from_arrays(indices, _binary(contents))
+    indices = pa.array(np.append(places, 0)[pictures], pa.int32(), mask=missing)
+    values = pa.DictionaryArray.from_arrays(indices, _binary(distinct))
     paths = pa.nulls(len(pictures), pa.string())
     return pa.StructArray.from_arrays(
         [values, paths], fields=[pa.field("bytes", values.type), pa.field("path", pa.string())], mask=pa.array(missing)
     )
+
+
+def _distinct(contents: Sequence[bytes | memoryview]) -> tuple[list[bytes | memoryview], np.ndarray]:
+    """Some contents, each once, and per content its index there: two people may have looked at the very same screen.
+
+    pyarrow 25 makes a dictionary page as large as all values given, but writes equal ones once: the rest of the page is
+    what lay in that memory before, so the file would differ from run to run, and tell of other data.
+    """
+    distinct: list[bytes | memoryview] = []
+    of_length: dict[int, list[int]] = {}
+    places = np.zeros(len(contents), np.int64)
+    for number, content in enumerate(contents):
+        alike = of_length.setdefault(len(content), [])
+        place = next((index for index in alike if distinct[index] == content), len(distinct))
+        if place == len(distinct):
+            distinct.append(content)
+            alike.append(place)
+        places[number] = place
+    return distinct, places
 
 
 def _binary(contents: Sequence[bytes | memoryview]) -> pa.BinaryArray:
