@@ -39,7 +39,7 @@ system: ## Install what the tests need of the system (as root, by apt-get)
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(SYSTEM_PACKAGES)
 
 $(VENV)/.dev: setup.py constraints.txt $(VENV)/.system | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,import,simulate,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,import,simulate,watch,dev]'
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run ## A real recording and a simulated cohort become a dataset in out/dataset
@@ -66,11 +66,12 @@ bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
 	$(BIN)/python -m bench.reducer
+	$(BIN)/python -m bench.incremental
 
 evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
 	$(BIN)/python -m bench.evaluation
 
-soak: $(VENV)/.dev $(PRISM) ## Slow proofs: 200 kills
+soak: $(VENV)/.dev $(PRISM) ## Slow proofs: runs that are killed 200 times, streams of an hour that are killed 100 times
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200
 
 clean: ## Remove what was made, but not the virtual environment

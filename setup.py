@@ -41,6 +41,7 @@ setup(
             "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
         ],
         "simulate": ["pillow>=11"],  # the simulator draws screens
+        "watch": ["prometheus-client>=0.22"],  # /metrics of `taskreel watch --port`
         "dev": [
             "datasets>=5",
             "duckdb>=1.4",

@@ -36,11 +36,10 @@ def _write(writer: ShardWriter, events: pa.Table, contents: list[pa.Buffer]) -> 
     acts = rows[first]
     screens = np.flatnonzero(kind == Kind.SCREEN)
     picture = np.searchsorted(screens, acts) - 1
-    sizes = np.array([len(content) for content in contents])
     none = np.full(len(acts), -1)
     plain = [field for field in STEP_SCHEMA if field.name not in IMAGE_COLUMNS]
     columns = pa.table([_column(field, events, acts) for field in plain], schema=pa.schema(plain))
-    for start, end in plan_row_groups(picture, none, sizes, RowGroupLimits()):
+    for start, end in plan_row_groups(picture, none, lambda number: len(contents[number]), RowGroupLimits()):
         used, place = np.unique(picture[start:end], return_inverse=True)
         images = {
             "image": (place, [memoryview(contents[number]).cast("B") for number in used]),

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from taskreel.io.schemas import SPLITS
 from taskreel.io.stores import Store
@@ -16,11 +14,11 @@ from taskreel.io.tables import (
     STEPS,
     Commit,
     File,
-    commit_of,
+    metadata_of,
     open_table,
-    read_episodes,
-    step_files,
+    published_by,
     table_files,
+    totals_of,
 )
 
 CARD = "README.md"
@@ -28,8 +26,8 @@ CARD = "README.md"
 _TEXT = """\
 # A taskreel dataset
 
-{episodes} episodes and {steps} steps of {participants} participants, made by taskreel from recordings of work at a
-computer, with the consent of the people recorded. Version {version} of the table `episodes`, as of {as_of}.
+{episodes} episodes and {steps} steps, made by taskreel from recordings of work at a computer, with the consent of the
+people recorded. Version {version} of the table `episodes`, as of {as_of}.
 
 | split | shards | steps |
 |---|---|---|
@@ -51,24 +49,26 @@ steps = load_dataset("path/of/this/folder")  # by the list of files in the heade
 
 
 def write_card(store: Store) -> None:
-    """Make the card say what the tables say now."""
-    commit = commit_of(store)
-    if commit is not None:
-        store.replace(CARD, card(store, commit).encode())
+    """Make the card say what the tables say now; no card where nothing is published."""
+    steps = open_table(store, STEPS)
+    version = published_by(steps)
+    if version is not None:
+        store.replace(CARD, _card(store, Commit(version, metadata_of(store, version)), steps).encode())
 
 
 def card(store: Store, commit: Commit) -> str:
-    """The card's text for a version."""
-    rows = read_episodes(
-        store, commit.version, columns=["participant", "kind", "steps", "split", "shard", "shard_rows", "shard_bytes"]
-    )
-    files = step_files(store, rows)
+    """The card's text for the version that `steps` publishes. From the logs: its cost does not grow with the rows."""
+    return _card(store, commit, open_table(store, STEPS))
+
+
+def _card(store: Store, commit: Commit, steps: DeltaTable | None) -> str:
+    files = sorted(table_files(steps).values()) if steps is not None else []
     splits = {split: [file for file in files if file.path.startswith(f"{split}-")] for split in SPLITS}
     table = "\n".join(f"| {s} | {len(fs)} | {sum(file.rows for file in fs)} |" for s, fs in splits.items())
+    totals = totals_of(store, commit)
     text = _TEXT.format(
-        episodes=pc.sum(pc.equal(rows.column("kind"), "episode")).as_py() or 0,
-        steps=pc.sum(rows.column("steps")).as_py() or 0,
-        participants=len(rows.column("participant").unique()),
+        episodes=totals["episodes"],
+        steps=totals["steps"],
         version=commit.version,
         as_of=commit.metadata.get("as_of", "unknown"),
         splits=table,
@@ -83,7 +83,7 @@ def _header(store: Store, commit: Commit, splits: dict[str, list[File]]) -> str:
     for split, files in named.items():
         lines += [f"  - split: {split}", "    path:", *(f"    - {STEPS}/{file.path}" for file in files)]
     episodes = open_table(store, EPISODES, commit.version)
-    lines += ["- config_name: episodes", "  data_files:"]
-    paths: dict[str, Any] = {} if episodes is None else table_files(episodes)
-    lines += ["  - split: train", "    path:", *(f"    - {EPISODES}/{path}" for path in sorted(paths))]
+    if episodes is not None and (paths := sorted(table_files(episodes))):
+        lines += ["- config_name: episodes", "  data_files:", "  - split: train", "    path:"]
+        lines += [f"    - {EPISODES}/{path}" for path in paths]
     return "\n".join([*lines, "---", "", ""])

@@ -74,6 +74,8 @@ def open(path: str, version: int | None = None) -> Dataset:  # noqa: A001
         commit = commit_of(store, version)
     except DeltaError as error:
         raise FileNotFoundError(f"{path}: has no version {version}, or one that cannot be opened ({error})") from error
+    if commit is None and version is not None and commit_of(store) is not None:
+        raise FileNotFoundError(f"{path}: has no version {version} any more; `taskreel versions` lists those it has")
     if commit is None:
         raise FileNotFoundError(f"{path}: holds no dataset (no Delta table `episodes`)")
     return Dataset(store, commit)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 SPLITS = ("train", "validation", "test")
 
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])

@@ -9,7 +9,7 @@ than the delta and dictionary encodings have done already (figures in `bench/res
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -39,35 +39,34 @@ class RowGroupLimits:
 
 
 def plan_row_groups(
-    pictures: np.ndarray, more_pictures: np.ndarray, sizes_bytes: np.ndarray, limits: RowGroupLimits
-) -> list[tuple[int, int]]:
-    """Cut rows into row groups: a list of (first row, end row).
+    pictures: np.ndarray, more_pictures: np.ndarray, size_bytes: Callable[[int], int], limits: RowGroupLimits
+) -> Iterator[tuple[int, int]]:
+    """Cut rows into row groups: (first row, end row) of each, as soon as it is known.
 
-    `pictures` and `more_pictures`, shape (rows,), are the pictures of each row as indices into `sizes_bytes`, -1 for
-    none. Runs of rows with one value in `pictures` stay together unless one alone is over the limits.
+    `pictures` and `more_pictures`, shape (rows,), are the numbers of the pictures of each row, -1 for none. Runs of
+    rows with one value in `pictures` stay together unless one alone is over the limits. `size_bytes` is asked for a
+    number when its row is reached: a group that was given needs no later one.
     """
-    groups: list[tuple[int, int]] = []
     runs = np.append(np.flatnonzero(np.diff(pictures, prepend=pictures[:1] - 1)), len(pictures)).tolist()
-    start, held = 0, _Held(sizes_bytes)
+    start, held = 0, _Held(size_bytes)
     for first, end in pairwise(runs):
         added = held.cost(pictures[first:end], more_pictures[first:end])
         if first > start and (end - start > limits.max_rows or held.bytes + added > limits.max_picture_bytes):
-            groups.append((start, first))
-            start, held = first, _Held(sizes_bytes)
+            yield start, first
+            start, held = first, _Held(size_bytes)
         while end - start > limits.max_rows:
-            groups.append((start, start + limits.max_rows))
-            start, held = start + limits.max_rows, _Held(sizes_bytes)
+            yield start, start + limits.max_rows
+            start, held = start + limits.max_rows, _Held(size_bytes)
         held.add(pictures[max(first, start) : end], more_pictures[max(first, start) : end])
     if len(pictures) > start:
-        groups.append((start, len(pictures)))
-    return groups
+        yield start, len(pictures)
 
 
 class _Held:
     """The distinct pictures of a row group that is being filled."""
 
-    def __init__(self, sizes_bytes: np.ndarray) -> None:
-        self.sizes_bytes = sizes_bytes
+    def __init__(self, size_bytes: Callable[[int], int]) -> None:
+        self.size_bytes = size_bytes
         self.pictures: set[int] = set()
         self.bytes = 0
 
@@ -75,12 +74,12 @@ class _Held:
         return {p for column in pictures for p in np.unique(column).tolist() if p >= 0} - self.pictures
 
     def cost(self, *pictures: np.ndarray) -> int:
-        return sum(int(self.sizes_bytes[p]) for p in self._new(*pictures))
+        return sum(self.size_bytes(p) for p in self._new(*pictures))
 
     def add(self, *pictures: np.ndarray) -> None:
         new = self._new(*pictures)
         self.pictures |= new
-        self.bytes += sum(int(self.sizes_bytes[p]) for p in new)
+        self.bytes += sum(self.size_bytes(p) for p in new)
 
 
 class ShardWriter:
@@ -136,13 +135,33 @@ def _leaves() -> list[str]:
 
 
 def _image(pictures: np.ndarray, contents: Sequence[bytes | memoryview]) -> pa.StructArray:
+    distinct, places = _distinct(contents)
     missing = pictures < 0
-    indices = pa.array(np.where(missing, 0, pictures), pa.int32(), mask=missing)
-    values = pa.DictionaryArray.from_arrays(indices, _binary(contents))
+    indices = pa.array(np.append(places, 0)[pictures], pa.int32(), mask=missing)
+    values = pa.DictionaryArray.from_arrays(indices, _binary(distinct))
     paths = pa.nulls(len(pictures), pa.string())
     return pa.StructArray.from_arrays(
         [values, paths], fields=[pa.field("bytes", values.type), pa.field("path", pa.string())], mask=pa.array(missing)
     )
+
+
+def _distinct(contents: Sequence[bytes | memoryview]) -> tuple[list[bytes | memoryview], np.ndarray]:
+    """Some contents, each once, and per content its index there: two people may have looked at the very same screen.
+
+    pyarrow 25 makes a dictionary page as large as all values given, but writes equal ones once: the rest of the page is
+    what lay in that memory before, so the file would differ from run to run, and tell of other data.
+    """
+    distinct: list[bytes | memoryview] = []
+    of_length: dict[int, list[int]] = {}
+    places = np.zeros(len(contents), np.int64)
+    for number, content in enumerate(contents):
+        alike = of_length.setdefault(len(content), [])
+        place = next((index for index in alike if distinct[index] == content), len(distinct))
+        if place == len(distinct):
+            distinct.append(content)
+            alike.append(place)
+        places[number] = place
+    return distinct, places
 
 
 def _binary(contents: Sequence[bytes | memoryview]) -> pa.BinaryArray:

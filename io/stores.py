@@ -23,6 +23,8 @@ from typing import IO, Any, Protocol
 EMULATOR = "STORAGE_EMULATOR_HOST"
 _SHA_CHUNK_BYTES = 1 << 20
 _READ_TRIES = 3
+_NEW_S = 3600
+"""An object this new needs no new time, and most that are there already were sent a moment ago by a retried upload."""
 
 
 class StoreError(OSError):
@@ -94,6 +96,10 @@ class Store(ABC):
     @abstractmethod
     def size_bytes(self, name: str) -> int | None:
         """The size of a file, None if it is not there."""
+
+    @abstractmethod
+    def modified_us(self, name: str) -> int | None:
+        """When a file was written, or last written again with the same content; None if it is not there."""
 
     def now_us(self) -> int:
         """What time it is at the store, microseconds UTC. The time that decides what is late; never a device's."""
@@ -208,6 +214,13 @@ class LocalStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def modified_us(self, name: str) -> int | None:
+        """See `Store.modified_us`."""
+        try:
+            return (self.root / name).stat().st_mtime_ns // 1000
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     @contextlib.contextmanager
     def staged(self) -> Iterator[Staged]:
         """See `Store.staged`. The file has no name in any folder, so a kill at any moment leaves nothing."""
@@ -244,6 +257,8 @@ class _LocalStaged:
             with open(target, "rb") as present:
                 if _sha256(present.fileno()) != self.sha256():
                     raise ContentConflictError(f"{target}: another content lies there already") from None
+                with contextlib.suppress(PermissionError):  # of another user: then it keeps its age
+                    os.utime(present.fileno())  # as new: what a killed run left may be old, and `vacuum` goes by age
             return False
         return True
 
@@ -360,6 +375,12 @@ class GcsStore(Store):
             blob = self.bucket.get_blob(self.prefix + name)
         return None if blob is None else int(blob.size)
 
+    def modified_us(self, name: str) -> int | None:
+        """See `Store.modified_us`."""
+        with _gcs_errors(self.url_of(name)):
+            blob = self.bucket.get_blob(self.prefix + name)
+        return None if blob is None else int(blob.updated.timestamp() * 1_000_000)
+
     @contextlib.contextmanager
     def staged(self) -> Iterator[Staged]:
         """See `Store.staged`: an unnamed file of this machine until it is uploaded."""
@@ -424,11 +445,22 @@ class _GcsStaged:
                 blob.reload()  # perhaps our own upload, whose answer was lost
                 if blob.crc32c != _crc32c(_blocks(self.file.fileno())):
                     raise ContentConflictError(f"{place}: another content lies there already") from None
+                _make_new(blob)
                 return False
             if blob.crc32c != _crc32c(_blocks(self.file.fileno())):
                 blob.delete(if_generation_match=blob.generation)
                 raise StoreError(f"{place}: the store holds another checksum than what was sent; run again")
         return True
+
+
+def _make_new(blob: Any) -> None:
+    """Of an old object, change the time: what a killed run left may be old, and `vacuum` goes by age."""
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC)
+    if (now - blob.updated).total_seconds() > _NEW_S:
+        blob.custom_time = now
+        blob.patch()
 
 
 @cache

@@ -13,7 +13,7 @@ from taskreel.io.card import CARD, card
 from taskreel.io.dataset import Dataset
 from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS, STEP_SCHEMA
 from taskreel.io.segments import picture_hash
-from taskreel.io.tables import STEPS, File, open_table, published_version, table_files
+from taskreel.io.tables import STEPS, File, open_table, published_version, table_files, totals, totals_of
 
 _PICTURE_COLUMNS = [name for column in IMAGE_COLUMNS for name in (column, f"{column}_hash")]
 
@@ -23,6 +23,8 @@ def faults(dataset: Dataset) -> Iterator[str]:
     yield from _tables(dataset)
     episodes = dataset.episodes()
     yield from _episodes(episodes)
+    if totals_of(dataset.store, dataset.commit) != totals(episodes):
+        yield "the totals in the commit are not those of its rows"
     for file in dataset.shards():
         here = episodes.filter(pc.fill_null(pc.equal(episodes.column("shard"), file.path), False))
         yield from (f"{file.path}: {fault}" for fault in _shard(dataset, file, here))

@@ -13,15 +13,16 @@ import apache_beam as beam
 from taskreel.io.times import iso_from_us
 from taskreel.pipelines.options import RunOptions, RunPlaces
 from taskreel.transforms.actions import REDUCER_VERSION
-from taskreel.transforms.assign import AssignShards
-from taskreel.transforms.build import ACCOUNT, DEAD, RESIDUE, BuildSpans, ReadOptions
-from taskreel.transforms.commit import ACCOUNT as COMMIT_ACCOUNT
-from taskreel.transforms.commit import DEAD as COMMIT_DEAD
-from taskreel.transforms.commit import ROWS, CommitDataset, CommitOptions
+from taskreel.transforms.assign import AssignShards, ListedBytes
+from taskreel.transforms.build import ACCOUNT, DEAD, RESIDUE, TAKEN, BuildSpans, ReadOptions
+from taskreel.transforms.commit import ROWS, CommitDataset, CommitOptions, listed_account
 from taskreel.transforms.discover import DiscoverSegments, Selection
 from taskreel.transforms.episodes import SEGMENTER_VERSION
 from taskreel.transforms.spans import SessionizeNames
+from taskreel.transforms.taken import Taken
 from taskreel.transforms.write import WriteOptions, WriteShards, encode_residue
+
+VERSIONS = {"reducer": REDUCER_VERSION, "segmenter": SEGMENTER_VERSION}
 
 
 @dataclass(frozen=True)
@@ -46,38 +47,60 @@ def selection(places: RunPlaces) -> Selection:
 
 def episodes_pipeline(pipeline: beam.Pipeline, places: RunPlaces, options: RunOptions, launch: Launch) -> Any:
     """Wire the whole road: discover, sessionize, build, assign, write, commit."""
-    selected = selection(places)
-    read = ReadOptions(selected.root, places.as_of_us, options.spans.gap_ms, options.prefetch, launch.progress)
-    write = WriteOptions(selected.root, places.output, options.row_groups, options.prefetch, launch.progress)
-    metadata = {
-        "as_of": iso_from_us(places.as_of_us),
-        "input": asdict(selected),
-        "options": options.as_dict(),
-        "runner": launch.runner,
-        "versions": {"reducer": REDUCER_VERSION, "segmenter": SEGMENTER_VERSION},
-    }
-    commit = CommitOptions(places.output, launch.run_id, launch.base_version, metadata)
-
-    found = pipeline | "Discover" >> DiscoverSegments(selected)
+    found = pipeline | "Discover" >> DiscoverSegments(selection(places))
     names = found.names | "Names" >> beam.Map(_name).with_output_types(tuple[str, str])
     spans = names | "Spans" >> SessionizeNames(options.spans)
-    built = spans.spans | "SpreadSpans" >> beam.Reshuffle() | "BuildSpans" >> BuildSpans(read, options.build)
+    made = build_and_write(spans.spans, places, options, launch, listed=found.names)
+    dead = (found.dead, made[DEAD]) | "DeadLetters" >> beam.Flatten()
+    discovered = found.dead | "CountNames" >> beam.Map(lambda line: '{"segments.read": 1}')
+    listed = found.names | "ListedBytes" >> ListedBytes(options.shards) | "CountBytes" >> beam.Map(listed_account)
+    account = (made[ACCOUNT], discovered, listed) | "Accounts" >> beam.Flatten()
+    commit = CommitOptions(places.output, launch.run_id, launch.base_version, metadata(places, options, launch))
+    return {ROWS: made[ROWS], ACCOUNT: account, DEAD: dead} | "CommitDataset" >> CommitDataset(commit)
+
+
+def metadata(places: RunPlaces, options: RunOptions, launch: Launch) -> dict[str, Any]:
+    """What is stored with the commit of what was launched: by which options, of what, as of when."""
+    return {
+        "kind": "batch",
+        "as_of": iso_from_us(places.as_of_us),
+        "watermark": None,
+        "input": asdict(selection(places)),
+        "options": options.as_dict(),
+        "runner": launch.runner,
+        "versions": VERSIONS,
+    }
+
+
+def build_and_write(
+    spans: Any, places: RunPlaces, options: RunOptions, launch: Launch, *, listed: Any = None, adds: bool = False
+) -> dict[str, Any]:
+    """The middle of the road, from spans to rows of `episodes`: ROWS, and DEAD, ACCOUNT, TAKEN of `BuildSpans`.
+
+    Shards are counted by the sizes of what was `listed`, or without it of what is taken up. `adds` to what is there:
+    then what is in the store no more stays as it was committed.
+    """
+    root = selection(places).root
+    read = ReadOptions(root, places.as_of_us, options.spans.gap_ms, options.prefetch, launch.progress, adds)
+    write = WriteOptions(root, places.output, options.row_groups, options.prefetch, launch.progress)
+    built = spans | "SpreadSpans" >> beam.Reshuffle() | "BuildSpans" >> BuildSpans(read, options.build)
+    sizes = listed if listed is not None else built[TAKEN] | "TakenSizes" >> beam.FlatMap(_sizes)
     written = (
-        (built.drafts, found.names)
-        | "AssignShards" >> AssignShards(options.shards)
-        | "WriteShards" >> WriteShards(write)
+        (built.drafts, sizes) | "AssignShards" >> AssignShards(options.shards) | "WriteShards" >> WriteShards(write)
     )
     residue = built[RESIDUE] | "ResidueRows" >> beam.Map(encode_residue, options.shards)
-    dead = (found.dead, built[DEAD]) | "DeadLetters" >> beam.Flatten()
-    discovered = found.dead | "CountNames" >> beam.Map(lambda line: '{"segments.read": 1}')
-    account = (built[ACCOUNT], discovered) | "Accounts" >> beam.Flatten()
     rows = (written, residue) | "Rows" >> beam.Flatten()
-    return {ROWS: rows, COMMIT_ACCOUNT: account, COMMIT_DEAD: dead} | "CommitDataset" >> CommitDataset(commit)
+    return {ROWS: rows, DEAD: built[DEAD], ACCOUNT: built[ACCOUNT], TAKEN: built[TAKEN]}
 
 
 def _name(listed: tuple[str, tuple[str, int]]) -> tuple[str, str]:
     participant, (file, _) = listed
     return participant, file
+
+
+def _sizes(line: str) -> list[tuple[str, tuple[str, int]]]:
+    taken = Taken.from_json(line)
+    return [(taken.participant, segment) for segment in taken.segments]
 
 
 if __name__ == "__main__":

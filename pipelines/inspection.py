@@ -36,7 +36,8 @@ def inspect(path: str, version: int | None = None) -> Inspection:
         return _segment(path)
     if current_version(open_store(path)) is not None:
         dataset = datasets.open(path, version)
-        return Inspection({"kind": "dataset", **facts(dataset)}, lambda: render(dataset))
+        values = facts(dataset)
+        return Inspection({"kind": "dataset", **values}, lambda: render(dataset, values))
     return _segments(path)
 
 

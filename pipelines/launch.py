@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -11,22 +12,28 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from taskreel.io.card import write_card
 from taskreel.io.names import SegmentName, SegmentNameError
 from taskreel.io.stores import LocalStore, Store, open_store
 from taskreel.io.tables import Commit, commit_of, current_version, open_table, publish_steps
-from taskreel.pipelines.episodes import Launch, episodes_pipeline, selection
-from taskreel.pipelines.options import RunOptions, RunPlaces
+from taskreel.io.times import iso_from_us, us_from_iso
+from taskreel.pipelines.episodes import VERSIONS, Launch, episodes_pipeline, selection
+from taskreel.pipelines.incremental import incremental_pipeline
+from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces
 from taskreel.pipelines.runners import resolve_runner
 from taskreel.transforms.discover import Selection
-from taskreel.transforms.progress import read_progress
+from taskreel.transforms.discover_new import late_files
+from taskreel.transforms.known import Base, is_consumed
+from taskreel.transforms.progress import NAMESPACE, read_progress
 
 _PROGRESS_EVERY_S = 0.5
 _PROGRESS_PREFIX = "taskreel-progress-"
@@ -45,11 +52,15 @@ class LostRaceError(RuntimeError):
 class Outcome:
     """What came of a run."""
 
-    version: int
+    version: int | None
     run_id: str
     runner: str
     wall_s: float
     metadata: dict[str, Any]
+    is_new: bool = True
+    """Whether it committed. An incremental run that finds nothing new does not: then `version` is the one before."""
+    waiting: int = 0
+    """New segments in spans that are not over."""
 
 
 def launch(
@@ -57,34 +68,124 @@ def launch(
     options: RunOptions,
     beam_args: list[str],
     *,
+    incremental: IncrementalOptions | None = None,
     on_progress: Callable[[dict[str, int], float], None] | None = None,
     run_id: str | None = None,
 ) -> Outcome:
-    """Run the pipeline to its end. Raises `LaunchError` for what can be known before, `LostRaceError` after."""
+    """Run the pipeline to its end. Raises `LaunchError` for what can be known before, `LostRaceError` after.
+
+    With `incremental`, take up what the dataset does not list yet; without, replace it.
+    """
     output = open_store(places.output)
-    pipeline_options = _pipeline_options(beam_args)
-    check_input(places)
+    pipeline_options = beam_options(beam_args)
     check_output(output)
-    runner, runner_name = resolve_runner(pipeline_options)
     publish_steps(output)  # repairs what a killed run left between its two commits
-    run_id = run_id or uuid.uuid4().hex
+    before = commit_of(output)
+    if incremental is None or before is None:
+        check_input(places)
+    else:
+        check_base(before, places, options)
+
+    def wire(pipeline: beam.Pipeline, begun: Launch) -> None:
+        if incremental is None:
+            episodes_pipeline(pipeline, places, options, begun)
+        else:
+            incremental_pipeline(pipeline, places, options, incremental, begun, before)
+
+    outcome = run_job(output, before, pipeline_options, wire, on_progress=on_progress, run_id=run_id)
+    if incremental is not None:
+        forget_late(output, places, options)
+    return outcome
+
+
+def run_job(
+    output: Store,
+    before: Commit | None,
+    options: PipelineOptions,
+    wire: Callable[[beam.Pipeline, Launch], None],
+    *,
+    on_progress: Callable[[dict[str, int], float], None] | None = None,
+    run_id: str | None = None,
+) -> Outcome:
+    """Run what is wired onto the version `before` to its end. Raises `LostRaceError` if another has committed."""
+    runner, runner_name = resolve_runner(options)
     began_s = time.monotonic()
     with _progress(on_progress) as folder:
-        begin = Launch(run_id, current_version(output), runner_name, folder)
-        pipeline = beam.Pipeline(runner, options=pipeline_options)
-        episodes_pipeline(pipeline, places, options, begin)
-        pipeline.run().wait_until_finish()
-    return _outcome(output, run_id, runner_name, time.monotonic() - began_s)
+        begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder)
+        pipeline = beam.Pipeline(runner, options=options)
+        wire(pipeline, begun)
+        result = pipeline.run()
+        result.wait_until_finish()
+    return _outcome(output, begun, time.monotonic() - began_s, before, result)
 
 
-def _outcome(output: Store, run_id: str, runner: str, wall_s: float) -> Outcome:
+def _outcome(output: Store, begun: Launch, wall_s: float, before: Commit | None, result: Any) -> Outcome:
     table = open_table(output, "episodes")
-    if table is None or table.transaction_version(run_id) is None:
+    if table is not None and table.transaction_version(begun.run_id) is not None:
+        commit = next(commit for commit in _commits(output) if commit.metadata.get("run_id") == begun.run_id)
+        waiting = commit.metadata.get("account", {}).get("segments.waiting", 0)
+        return Outcome(commit.version, begun.run_id, begun.runner, wall_s, commit.metadata, waiting=waiting)
+    if (table and table.version()) != begun.base_version:
         raise LostRaceError(
             f"{output.url}: another run has committed since this one began; nothing was changed. Run again"
         )
-    commit = next(commit for commit in _commits(output) if commit.metadata.get("run_id") == run_id)
-    return Outcome(commit.version, run_id, runner, wall_s, commit.metadata)
+    write_card(output)  # a run that was killed after its commit may have left the one before
+    metadata = before.metadata if before else {}
+    waiting = _counted(result, "waiting")
+    return Outcome(begun.base_version, begun.run_id, begun.runner, wall_s, metadata, is_new=False, waiting=waiting)
+
+
+def _counted(result: Any, name: str) -> int:
+    """A total of the run by Beam's metrics: for people, a retried bundle may count twice."""
+    found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE).with_name(name))["counters"]
+    return sum(counter.result or 0 for counter in found)
+
+
+def check_base(before: Commit, places: RunPlaces, options: RunOptions) -> None:
+    """Raise `LaunchError` unless an incremental run can go on from a version: same options, versions, input, time."""
+    _check_root(places, open_store(selection(places).root))
+    made = {"options": options.as_dict(), "versions": VERSIONS, "input": asdict(selection(places))}
+    differing = [
+        f"{name} is {_shown(there)} there and {_shown(here)} here"
+        for key in made
+        for name, there, here in _differences(before.metadata.get(key, {}), json.loads(json.dumps(made[key])))
+    ]
+    if differing:
+        raise LaunchError(
+            f"--incremental: {places.output} was made otherwise: {'; '.join(differing)}. "
+            "Give the same options, or make it anew by a run without --incremental"
+        )
+    as_of = before.metadata["as_of"]
+    if places.as_of_us < us_from_iso(as_of):
+        raise LaunchError(
+            f"--as-of {iso_from_us(places.as_of_us)}: {places.output} is as of {as_of}; give that time or a later one"
+        )
+
+
+def _differences(there: Any, here: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted name, value there, value here) of all that is not the same in two JSON values."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted({*there, *here}):
+            yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif there != here:
+        yield name, there, here
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else json.dumps(value)
+
+
+def forget_late(output: Store, places: RunPlaces, options: RunOptions) -> None:
+    """Delete the files in `late/` whose names the dataset has consumed, all of them."""
+    chosen = selection(places)
+    files = late_files(output)
+    commit = commit_of(output) if files else None
+    if commit is None:
+        return
+    base = Base(places.output, commit.version, commit.metadata.get("dead_letter"))
+    for file, names in files.items():
+        if is_consumed(base, (name for name in names if chosen.selects(str(name))), options.spans):
+            output.delete(file)
 
 
 def _commits(output: Store) -> Iterator[Commit]:
@@ -99,15 +200,19 @@ def check_input(places: RunPlaces) -> None:
     """Raise `LaunchError` unless the input is there and holds at least one segment that is selected."""
     chosen = selection(places)
     store = open_store(chosen.root)
+    _check_root(places, store)
     try:
-        _check_input(places, chosen, store)
+        _check_segments(places, chosen, store)
     except FileNotFoundError as error:
         raise LaunchError(f"--input {places.input}: {error}") from error
 
 
-def _check_input(places: RunPlaces, chosen: Selection, store: Store) -> None:
+def _check_root(places: RunPlaces, store: Store) -> None:
     if isinstance(store, LocalStore) and not store.root.is_dir():
         raise LaunchError(f"--input {places.input}: there is no folder {store.root}")
+
+
+def _check_segments(places: RunPlaces, chosen: Selection, store: Store) -> None:
     for day in chosen.days(store):
         for entry in chosen.entries(store, day):
             with contextlib.suppress(SegmentNameError):
@@ -136,11 +241,12 @@ def check_output(output: Store) -> None:
         )
 
 
-def _pipeline_options(beam_args: list[str]) -> PipelineOptions:
+def beam_options(beam_args: list[str]) -> PipelineOptions:
+    """The options of Beam; raises `LaunchError` for one that is none or is badly given."""
     options = PipelineOptions(beam_args)
     unknown = _unknown(beam_args)
     if unknown:
-        raise LaunchError(f"unknown option {unknown[0]}; `taskreel run --help` lists taskreel's, Beam's pass through")
+        raise LaunchError(f"unknown option {unknown[0]}; --help lists taskreel's, Beam's pass through")
     return options
 
 

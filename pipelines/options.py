@@ -105,6 +105,33 @@ def _parsed(rule: str, value: str, kind: type) -> Any:
 
 
 @dataclass(frozen=True)
+class IncrementalOptions:
+    """How far an incremental run looks back, and what is over. None of it decides about the result in the end."""
+
+    publish_deadline_s: float = 900.0
+    """Within which time a healthy client has published what it recorded. The watermark is that much behind."""
+    lateness_h: float = 48.0
+    """Days that began so long before the watermark are listed."""
+    rescan_days: int = 10
+    """So many older days are listed, too, others in each run."""
+    rescan: bool = False
+    """List every day."""
+    retry_dead: bool = False
+    """Look at every dead letter again."""
+    final: bool = False
+    """Nothing more is expected: list every day, close every span."""
+
+    def __post_init__(self) -> None:
+        for name in ("publish_deadline_s", "lateness_h", "rescan_days"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} has to be a number, and not negative, not {getattr(self, name)}")
+
+    def watermark_us(self, as_of_us: int) -> int:
+        """Everything that was recorded before then is expected to be there."""
+        return as_of_us - int(self.publish_deadline_s * 1_000_000)
+
+
+@dataclass(frozen=True)
 class RunPlaces:
     """Where a run reads and writes, and of when it is. `as_of_us` decides what depends on "now"."""
 

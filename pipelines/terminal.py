@@ -1,4 +1,4 @@
-"""Progress of a run: one live line on a terminal, plain log lines in a pipe."""
+"""Progress of a run, state of a watch: one live line on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.markup import escape
 
 _LOG_EVERY_S = 10.0
 
@@ -31,8 +32,20 @@ def progress_display(console: Console) -> Iterator[Show]:
     yield log
 
 
+@contextlib.contextmanager
+def line_display(console: Console) -> Iterator[Callable[[str], None]]:
+    """What to call with a line that takes the place of the one before."""
+    if not console.is_terminal:
+        yield lambda text: print(f"taskreel: {text}", flush=True)
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(escape(text))
+
+
 def line(totals: dict[str, int], elapsed_s: float) -> str:
     """The totals as a line."""
+    if "segments" not in totals and "shards" in totals:  # a compaction reads none
+        return f"{totals['shards']} shards done, {elapsed_s:.0f} s"
     read_mb = totals.get("read_bytes", 0) / 1e6
     return (
         f"{totals.get('segments', 0)} segments read ({read_mb:.0f} MB), {totals.get('episodes', 0)} episodes built, "

@@ -22,6 +22,7 @@ from taskreel.app import (
     JsonOption,
     app,
     dataset_at,
+    duration_s,
     fail,
     one_of,
     percents,
@@ -179,19 +180,48 @@ def run(
     row_group_mb: Annotated[float, typer.Option(help="Most distinct pictures of a row group, in MB.")] = 32.0,
     split_percent: Annotated[str, typer.Option(help="Shares of train, validation, test by participant.")] = "90,5,5",
     prefetch: Annotated[int, typer.Option(help="Requests under way at once in each worker, on gs://.")] = 16,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Add what the dataset does not list yet; what may still grow waits.")
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="With --incremental: nothing more is expected; close what is open.")
+    ] = False,
+    publish_deadline: Annotated[
+        str, typer.Option(help="With --incremental: clients publish within this time, e.g. 15m.")
+    ] = "15m",
+    lateness_h: Annotated[float, typer.Option(help="With --incremental: list days so much older.")] = 48.0,
+    rescan_days: Annotated[
+        int, typer.Option(help="With --incremental: list so many still older days, others each time.")
+    ] = 10,
+    rescan: Annotated[bool, typer.Option("--rescan", help="With --incremental: list every day.")] = False,
+    retry_dead: Annotated[
+        bool, typer.Option("--retry-dead", help="With --incremental: look at every dead letter again.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
     without_warnings()
-    from taskreel.pipelines.options import RunOptions, RunPlaces, with_rules
+    from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, with_rules
     from taskreel.transforms.actions import ActionOptions
     from taskreel.transforms.episodes import EpisodeOptions
 
     try:
+        news = IncrementalOptions(
+            publish_deadline_s=duration_s("--publish-deadline", publish_deadline),
+            lateness_h=lateness_h,
+            rescan_days=rescan_days,
+            rescan=rescan,
+            retry_dead=retry_dead,
+            final=final,
+        )
+        if not incremental and news != IncrementalOptions():
+            raise ValueError(
+                "--final, --publish-deadline, --lateness-h, --rescan-days, --rescan and --retry-dead need --incremental"
+            )
         places = RunPlaces(
             input_,
             output,
-            time_us("--as-of", as_of) if as_of else time.time_ns() // 1000,
+            time_us("--as-of", as_of) if as_of else _store_time_us(input_),
             time_us("--from", from_) if from_ else None,
             time_us("--until", until) if until else None,
             tuple(name for name in participants.split(",") if name),
@@ -215,33 +245,47 @@ def run(
         )
     except ValueError as error:
         fail(str(error))
-    _run(places, options, context.args, json_)
+    _run(places, options, news if incremental else None, context.args, json_)
 
 
-def _run(places: Any, options: Any, beam_args: list[str], json_: bool) -> None:
+def _store_time_us(input_: str) -> int:
+    from taskreel.io.stores import StoreError
+    from taskreel.transforms.discover import Selection
+
+    try:
+        return int(store_at(Selection.of_input(input_).root).now_us())
+    except StoreError as error:
+        fail(str(error))
+
+
+def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json_: bool) -> None:
     from rich.console import Console
 
     from taskreel.io import dataset as datasets
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.launch import LaunchError, LostRaceError, launch
-    from taskreel.pipelines.summary import facts, print_summary
+    from taskreel.pipelines.summary import facts, nothing_new, print_summary, run_facts
     from taskreel.pipelines.terminal import progress_display
 
     console = Console(stderr=True)
     try:
         with progress_display(console) as show:
-            outcome = launch(places, options, beam_args, on_progress=show)
+            outcome = launch(places, options, beam_args, incremental=incremental, on_progress=show)
     except (LaunchError, StoreError) as error:
         fail(str(error))
     except LostRaceError as error:
         fail(str(error), BUSY)
+    of_run = {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id, "new": outcome.is_new}
+    if not outcome.is_new:
+        found = {"version": outcome.version, "waiting": outcome.waiting}
+        print(json.dumps(found | of_run, sort_keys=True) if json_ else nothing_new(places.output, outcome))
+        return
     dataset = datasets.open(places.output, outcome.version)
+    values = run_facts(dataset) if incremental else facts(dataset)  # an incremental run costs what is new
     if json_:
-        print(
-            json.dumps(facts(dataset) | {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id}, sort_keys=True)
-        )
+        print(json.dumps(values | of_run, sort_keys=True))
     else:
-        print_summary(dataset, Console(), wall_s=outcome.wall_s)
+        print_summary(dataset, values, Console(), wall_s=outcome.wall_s)
     if dataset.report().get("imbalances"):
         raise typer.Exit(FAULTS)
 

@@ -72,6 +72,21 @@ def time_us(option: str, text: str) -> int:
         raise ValueError(f"{option} {text}: not a time in ISO 8601, such as 2026-01-05T09:00:00Z") from None
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration_s(option: str, text: str) -> float:
+    """A duration such as 90s, 15m, 48h or 7d, or a number of seconds; raises `ValueError` that names the option."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
+    try:
+        value = float(number) * _SECONDS[unit]
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{option} {text}: a duration is expected, such as 90s, 15m, 48h or 7d")
+    return value
+
+
 def percents(text: str) -> tuple[int, int, int]:
     """The three shares of `--split-percent`; raises `ValueError`."""
     try:

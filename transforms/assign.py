@@ -59,6 +59,23 @@ def _hash(purpose: str, text: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{purpose}:{text}".encode(), digest_size=8).digest(), "big")
 
 
+class ListedBytes(beam.PTransform):
+    """Names with sizes, as `DiscoverSegments` gives them → (split, bytes of its segments)."""
+
+    def __init__(self, options: ShardOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def expand(self, names: Any) -> Any:
+        """Sum the listed sizes by split."""
+        return names | "SplitSizes" >> beam.Map(_split_size, self.options) | "SumSizes" >> beam.CombinePerKey(sum)
+
+
+def _split_size(listed: tuple[str, tuple[str, int]], options: ShardOptions) -> tuple[str, int]:
+    participant, (_, size_bytes) = listed
+    return split_of(participant, options), size_bytes
+
+
 class AssignShards(beam.PTransform):
     """((participant, episode id, draft), names with sizes) → (shard key, draft)."""
 
@@ -69,12 +86,7 @@ class AssignShards(beam.PTransform):
     def expand(self, inputs: Any) -> Any:
         """`inputs` is the pair (drafts, names), names as `DiscoverSegments` gives them."""
         drafts, names = inputs
-        listed = (
-            names
-            | "SplitSizes"
-            >> beam.MapTuple(lambda participant, file, o=self.options: (split_of(participant, o), file[1]))
-            | "SumSizes" >> beam.CombinePerKey(sum)
-        )
+        listed = names | "ListedBytes" >> ListedBytes(self.options)
         return drafts | "Assign" >> beam.Map(_assign, self.options, beam.pvalue.AsDict(listed))
 
 

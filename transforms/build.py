@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -25,7 +25,7 @@ from taskreel.io.stores import open_store
 from taskreel.transforms.accounts import Account
 from taskreel.transforms.actions import REDUCER_VERSION, ActionFlag, ActionOptions, Drop, reduce_actions
 from taskreel.transforms.admit import Admission, Consents
-from taskreel.transforms.dead import Dead
+from taskreel.transforms.dead import UNREADABLE, Dead
 from taskreel.transforms.episodes import Episode, EpisodeOptions, Task, cut_episodes
 from taskreel.transforms.merge import Merged, merge_segments
 from taskreel.transforms.prefetch import prefetched
@@ -33,6 +33,7 @@ from taskreel.transforms.progress import Progress
 from taskreel.transforms.sessions import OUTSIDE, assign_sessions
 from taskreel.transforms.spans import Span, spans
 from taskreel.transforms.steps import DRAFT_SCHEMA, Draft, Picture, Source, find_pictures, observe
+from taskreel.transforms.taken import Taken
 
 _ID_BYTES = 10
 
@@ -343,25 +344,32 @@ def _account(merged: Merged, drafts: list[Draft], counts: Counter[str]) -> Accou
 
 # ------------------------------------------------------------------------------------------------ in a pipeline
 
-DEAD, ACCOUNT, RESIDUE = "dead", "account", "residue"
+DEAD, ACCOUNT, RESIDUE, TAKEN = "dead", "account", "residue", "taken"
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How workers read: the root of the segments, the time of the run, and how much is read ahead."""
+    """How workers read: the root of the segments, the time of the run, and how much is read ahead.
+
+    `keep_committed`: the dataset may hold what is in the store no more; if a segment is not there, nothing of its span
+    is built, so that what was committed of it stays. Otherwise such a segment is a dead letter.
+    """
 
     root: str
     as_of_us: int
     span_gap_ms: int
     prefetch: int = 16
     progress: str = ""
+    keep_committed: bool = False
 
 
 class BuildSpans(beam.PTransform):
     """(participant, names of a span) → (participant, episode id, draft bytes).
 
-    Further outputs: `RESIDUE`, drafts without steps; `DEAD`, lines for the dead-letter file; `ACCOUNT`, numbers.
-    Spans are taken in batches, so that reads of the next span are under way while one is built.
+    In the place of the names may be several lists of names: spans that are one change, taken up together or not at all.
+    Further outputs: `RESIDUE`, drafts without steps; `DEAD`, lines for the dead-letter file; `ACCOUNT`, numbers;
+    `TAKEN`, a line of `Taken` for each element. Elements come in batches, so that the next one's reads are under way
+    while one is built.
     """
 
     def __init__(self, read: ReadOptions, build: BuildOptions) -> None:
@@ -375,7 +383,7 @@ class BuildSpans(beam.PTransform):
             spans
             | "BatchSpans" >> beam.BatchElements(min_batch_size=16, max_batch_size=16)
             | "Build"
-            >> beam.ParDo(_BuildDoFn(self.read, self.build)).with_outputs(DEAD, ACCOUNT, RESIDUE, main="drafts")
+            >> beam.ParDo(_BuildDoFn(self.read, self.build)).with_outputs(DEAD, ACCOUNT, RESIDUE, TAKEN, main="drafts")
         )
 
 
@@ -391,9 +399,9 @@ class _BuildDoFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._admission = Admission(Consents(self._store), self._read.as_of_us)
 
-    def process(self, batch: list[tuple[str, list[str]]]) -> Iterator[Any]:
-        names = [[SegmentName.from_file(participant, file) for file in files] for participant, files in batch]
-        order = [name for span in names for name in span]
+    def process(self, batch: list[tuple[str, list[str] | list[list[str]]]]) -> Iterator[Any]:
+        planned = [_planned_spans(participant, names) for participant, names in batch]
+        order = [name for spans_ in planned for span in spans_ for name in span]
         fetched = prefetched(
             order,
             lambda name: self._store.read(str(name)),
@@ -401,35 +409,66 @@ class _BuildDoFn(beam.DoFn):
             threads=self._read.prefetch if self._store.is_remote else 0,
             budget_bytes=max(1, self._read.prefetch),
         )
-        for span in names:
-            admitted, read_bytes = [], 0
-            for name, data in itertools.islice(fetched, len(span)):
-                admitted.append(self._admission.admit(name, data))
-                read_bytes += 0 if data.exception() else len(data.result())
-            yield from self._span(admitted, read_bytes)
+        for spans_ in planned:
+            yield from self._together([[self._admit(*next(fetched)) for _ in span] for span in spans_])
 
     def finish_bundle(self) -> None:
         self._progress.flush()
+
+    def _admit(self, name: SegmentName, data: Future[bytes]) -> _Admitted:
+        return _Admitted(name, self._admission.admit(name, data), 0 if data.exception() else len(data.result()))
 
     def _without_bridges(self, segments: list[Segment]) -> list[list[Segment]]:
         """The spans of what was admitted: segments that only a dead one held together come out apart."""
         by_name = {segment.name: segment for segment in segments}
         return [[by_name[name] for name in span.segments] for span in spans(by_name, gap_ms=self._read.span_gap_ms)]
 
-    def _span(self, admitted: list[Segment | Dead], read_bytes: int) -> Iterator[Any]:
-        segments = [item for item in admitted if isinstance(item, Segment)]
-        account = Account()
-        for item in admitted:
-            if isinstance(item, Dead):
-                yield beam.pvalue.TaggedOutput(DEAD, item.to_json())
-        for together in self._without_bridges(segments):
-            built = build_span(together, self._build)
-            account = Account.total([account.as_dict(), built.account.as_dict()])
-            for draft in built.drafts:
-                element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
-                account.add("bytes.drafts", len(element[2]))
-                yield element if draft.steps.num_rows else beam.pvalue.TaggedOutput(RESIDUE, element)
-        account.add("segments.read", len(admitted))
+    def _together(self, planned: list[list[_Admitted]]) -> Iterator[Any]:
+        """Everything that comes of spans that are one change."""
+        everything = [one for span in planned for one in span]
+        dead = [one.result for one in everything if isinstance(one.result, Dead)]
+        taken = _taken(everything)
+        if self._read.keep_committed and taken.missing:
+            yield beam.pvalue.TaggedOutput(TAKEN, taken.to_json())
+            return
+        for item in dead:
+            yield beam.pvalue.TaggedOutput(DEAD, item.to_json())
+        account, span_ids = Account(), []
+        for span in planned:
+            for together in self._without_bridges([s.result for s in span if isinstance(s.result, Segment)]):
+                built = build_span(together, self._build)
+                account = Account.total([account.as_dict(), built.account.as_dict()])
+                span_ids.append(built.drafts[0].episode["span_id"])
+                for draft in built.drafts:
+                    element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
+                    account.add("bytes.drafts", len(element[2]))
+                    yield element if draft.steps.num_rows else beam.pvalue.TaggedOutput(RESIDUE, element)
+        read_bytes = sum(one.size_bytes for one in everything)
+        account.add("segments.read", len(everything))
         account.add("bytes.read", read_bytes)
         yield beam.pvalue.TaggedOutput(ACCOUNT, json.dumps(account.as_dict()))
-        self._progress.add(segments=len(admitted), read_bytes=read_bytes, episodes=account["episodes"])
+        yield beam.pvalue.TaggedOutput(TAKEN, replace(taken, spans=tuple(span_ids)).to_json())
+        self._progress.add(segments=len(everything), read_bytes=read_bytes, episodes=account["episodes"])
+
+
+@dataclass(frozen=True)
+class _Admitted:
+    """A segment that was read, or why it is not used; and how many bytes were read of it."""
+
+    name: SegmentName
+    result: Segment | Dead
+    size_bytes: int
+
+
+def _planned_spans(participant: str, names: list[str] | list[list[str]]) -> list[list[SegmentName]]:
+    files = [names] if isinstance(names[0], str) else names
+    return [[SegmentName.from_file(participant, file) for file in span] for span in files]
+
+
+def _taken(everything: list[_Admitted]) -> Taken:
+    is_missing = [isinstance(one.result, Dead) and one.result.code == UNREADABLE for one in everything]
+    return Taken(
+        everything[0].name.participant,
+        tuple(sorted((one.name.file, one.size_bytes) for one in everything)),
+        missing=tuple(sorted(one.name.file for one, gone in zip(everything, is_missing, strict=True) if gone)),
+    )

@@ -9,6 +9,12 @@ from dataclasses import asdict, dataclass
 from taskreel.io.consent import Refusal
 from taskreel.transforms.accounts import Account
 
+DEAD, REFUSED = "dead", "refused"
+FUTURE = "future"
+"""Events that lie after the run's time: once they do no more, the segment is looked at again."""
+UNREADABLE = "unreadable"
+"""A file that was listed, and was not there when it was to be read."""
+
 
 @dataclass(frozen=True)
 class Dead:
@@ -33,12 +39,15 @@ class Dead:
     @classmethod
     def of_error(cls, segment: str, code: str, error: Exception, *, size_bytes: int, events: int = 0) -> Dead:
         """A file that cannot be used."""
-        return cls(segment, "dead", code, str(error), type(error).__name__, size_bytes, events)
+        return cls(segment, DEAD, code, str(error), type(error).__name__, size_bytes, events)
 
     @classmethod
-    def of_refusal(cls, segment: str, refusal: Refusal, *, size_bytes: int, events: int) -> Dead:
-        """A segment that may not be used."""
-        return cls(segment, "refused", refusal.code, refusal.message, "Refusal", size_bytes, events)
+    def of_refusal(
+        cls, segment: str, refusal: Refusal, consent_id: str, consent_sha256: str, *, size_bytes: int, events: int
+    ) -> Dead:
+        """A segment that may not be used, by what a consent record says."""
+        facts = (segment, REFUSED, refusal.code, refusal.message, "Refusal", size_bytes, events)
+        return cls(*facts, consent_id, consent_sha256)
 
     def to_json(self) -> str:
         """One line with sorted keys."""

@@ -115,10 +115,16 @@ class _ListDay(beam.DoFn):
 
     def process(self, day: str) -> Iterator[Any]:
         for entry in self.selection.entries(open_store(self.selection.root), day):
-            try:
-                name = SegmentName.parse(entry.name)
-            except SegmentNameError as error:
-                dead = Dead.of_error(entry.name, "name", error, size_bytes=entry.size_bytes)
-                yield beam.pvalue.TaggedOutput(DEAD, dead.to_json())
+            found = named(entry)
+            if isinstance(found, Dead):
+                yield beam.pvalue.TaggedOutput(DEAD, found.to_json())
             else:
-                yield name.participant, (name.file, entry.size_bytes)
+                yield found.participant, (found.file, entry.size_bytes)
+
+
+def named(entry: Entry) -> SegmentName | Dead:
+    """The name of a listed file; a dead letter for a file that is no segment."""
+    try:
+        return SegmentName.parse(entry.name)
+    except SegmentNameError as error:
+        return Dead.of_error(entry.name, "name", error, size_bytes=entry.size_bytes)

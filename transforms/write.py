@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,14 +15,15 @@ import pyarrow.compute as pc
 import zstandard
 
 from taskreel.io.names import SegmentName
-from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS, STEP_SCHEMA
-from taskreel.io.shards import RowGroupLimits, ShardWriter, plan_row_groups, shard_name
+from taskreel.io.parts import ORDER
+from taskreel.io.schemas import EPISODE_SCHEMA, STEP_SCHEMA
+from taskreel.io.shards import RowGroupLimits, plan_row_groups
 from taskreel.io.stores import Store, open_store
-from taskreel.io.tables import STEPS
 from taskreel.transforms.assign import ShardOptions, split_of
+from taskreel.transforms.layout import OWN_SCHEMA, Contents, Layout, lay_out, publish_shard, write_layout
 from taskreel.transforms.prefetch import prefetched
 from taskreel.transforms.progress import Progress
-from taskreel.transforms.steps import STEP_FLAGS, Draft, Picture
+from taskreel.transforms.steps import DRAFT_SCHEMA, STEP_FLAGS, Draft, Picture
 
 _SKIPPED_AT_MOST_BYTES = 256 << 10
 """Pictures of a segment that lie this near are fetched with one request; what lies between is thrown away."""
@@ -64,11 +66,15 @@ class _WriteDoFn(beam.DoFn):
         key, drafts = element
         split, number, count = key.split("/")
         shard = Shard([Draft.from_bytes(data) for data in drafts])
-        with self._output.staged() as staged:
-            write_shard(shard, self._segments, staged.path, self._options, lambda size: self._progress.add(bytes=size))
-            name = shard_name(split, int(number), int(count), staged.sha256())
-            staged.publish(f"{STEPS}/{name}")
-        size_bytes = self._output.size_bytes(f"{STEPS}/{name}") or 0
+        name, size_bytes = publish_shard(
+            self._output,
+            lambda path: write_shard(
+                shard, self._segments, path, self._options, lambda size: self._progress.add(bytes=size)
+            ),
+            split=split,
+            number=int(number),
+            count=int(count),
+        )
         self._progress.add(shards=1)
         yield encode_rows(shard.episode_rows(split, name, size_bytes))
 
@@ -80,70 +86,52 @@ class Shard:
     """The episodes of one shard, in the order of its rows: participant, time, id."""
 
     def __init__(self, drafts: list[Draft]) -> None:
-        self.drafts = sorted(
-            drafts, key=lambda d: tuple(d.episode[k] for k in ("participant", "start_us", "episode_id"))
-        )
-        self.first_rows = np.cumsum([0] + [draft.steps.num_rows for draft in self.drafts])
-        self.pictures: list[tuple[str, Picture]] = []
-        """(participant, picture), distinct by hash: nobody's step shows what another's recording says it is."""
-        self._picture_number: dict[tuple[str, str], int] = {}
-
-    @property
-    def rows(self) -> int:
+        self.drafts = sorted(drafts, key=lambda d: tuple(d.episode[k] for k in ORDER))
+        self.lengths = np.array([draft.steps.num_rows for draft in self.drafts], np.int64)
+        self.rows = int(self.lengths.sum())
         """How many steps it has."""
-        return int(self.first_rows[-1])
 
-    def columns(self) -> tuple[pa.Table, np.ndarray, np.ndarray]:
-        """All columns of `STEP_SCHEMA` but the images, and per row the numbers of its image and approach image."""
-        steps = pa.Table.from_batches([draft.steps for draft in self.drafts])
-        draft_of_row = np.repeat(np.arange(len(self.drafts)), np.diff(self.first_rows))
-        picture = self._numbers("picture")
-        approach = self._numbers("approach_picture")
-        approach_row = _first_row_with(approach, picture, draft_of_row)
+    def layout(self) -> tuple[Layout, list[_Place]]:
+        """Its rows, and per number of a picture the place where it lies."""
+        steps = pa.Table.from_batches([draft.steps for draft in self.drafts], DRAFT_SCHEMA)
+        draft_of_row = np.repeat(np.arange(len(self.drafts)), self.lengths)
+        places = [_Place(d.episode["participant"], picture) for d in self.drafts for picture in d.pictures]
+        image, approach = self._places(steps, draft_of_row)
         columns = {
             **self._of_episode(draft_of_row),
             **self._of_source(steps, draft_of_row),
             **_times(steps),
-            **self._of_picture(picture, approach),
-            "approach_image_row": pa.array(approach_row, pa.int32(), mask=approach_row < 0),
-            **self._neighbors(draft_of_row),
+            **_of_picture(places, image, approach),
             "flags": _flag_names(steps.column("flags")),
             "redactions": pa.array([[]] * self.rows, STEP_SCHEMA.field("redactions").type),
         }
-        plain = [field for field in STEP_SCHEMA if field.name not in IMAGE_COLUMNS]
-        arrays = [columns[f.name] if f.name in columns else steps.column(f.name) for f in plain]
-        table = pa.table(arrays, schema=pa.schema(plain))
-        return table, picture, np.where(approach_row >= 0, -1, approach)
+        arrays = [columns[f.name] if f.name in columns else steps.column(f.name) for f in OWN_SCHEMA]
+        layout = lay_out(pa.table(arrays, schema=OWN_SCHEMA), self.lengths)
+        together = np.stack([image, approach], axis=1).ravel()
+        return layout, [places[index] for index in together[layout.first_stored].tolist()]
 
     def episode_rows(self, split: str, shard: str, size_bytes: int) -> list[dict[str, Any]]:
         """The rows of `episodes`, now that it is known where the steps lie."""
         rows = []
-        for draft, first_row in zip(self.drafts, self.first_rows.tolist(), strict=False):
+        first_rows = np.cumsum([0, *self.lengths]).tolist()
+        for draft, first_row in zip(self.drafts, first_rows, strict=False):
             place = {"shard": shard, "first_row": first_row, "shard_rows": self.rows, "shard_bytes": size_bytes}
             rows.append(episode_row(draft, split) | place)
         return rows
 
-    def _numbers(self, column: str) -> np.ndarray:
-        parts = []
-        for draft in self.drafts:
-            known = [self._number(draft.episode["participant"], picture) for picture in draft.pictures]
-            local = pc.fill_null(draft.steps.column(column), -1).to_numpy()
-            parts.append(np.array([*known, -1])[local])
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
-
-    def _number(self, participant: str, picture: Picture) -> int:
-        key = participant, picture.hash
-        if key not in self._picture_number:
-            self._picture_number[key] = len(self.pictures)
-            self.pictures.append((participant, picture))
-        return self._picture_number[key]
+    def _places(self, steps: pa.Table, draft_of_row: np.ndarray) -> list[np.ndarray]:
+        """Per row the index of its image, and of its approach image, in the pictures of all drafts; -1 for none."""
+        first = np.cumsum([0] + [len(draft.pictures) for draft in self.drafts])[draft_of_row]
+        columns = [pc.fill_null(steps.column(name), -1).to_numpy() for name in ("picture", "approach_picture")]
+        return [np.where(column >= 0, column + first, -1) for column in columns]
 
     def _of_episode(self, draft_of_row: np.ndarray) -> dict[str, pa.Array]:
         facts = [draft.episode for draft in self.drafts]
         index = pa.array(draft_of_row)
         names = ("episode_id", "participant", "session_id", "reducer_version")
         columns = {name: pa.array([f[name] for f in facts], pa.string()).take(index) for name in names}
-        return columns | {"step": pa.array(np.arange(self.rows) - self.first_rows[draft_of_row], pa.int32())}
+        first_rows = np.cumsum([0, *self.lengths])
+        return columns | {"step": pa.array(np.arange(self.rows) - first_rows[draft_of_row], pa.int32())}
 
     def _of_source(self, steps: pa.Table, draft_of_row: np.ndarray) -> dict[str, pa.Array]:
         sources = [source for draft in self.drafts for source in draft.sources]
@@ -153,36 +141,32 @@ class Shard:
         arrays = {n: pa.array([getattr(s, n) for s in sources], STEP_SCHEMA.field(n).type).take(index) for n in names}
         return arrays | {"monitor": pa.nulls(self.rows, pa.int32())}
 
-    def _of_picture(self, picture: np.ndarray, approach: np.ndarray) -> dict[str, pa.Array]:
-        hashes = pa.array([p.hash for _, p in self.pictures], pa.string())
-        index = pa.array(picture, mask=picture < 0)
-        widths = pa.array([p.width_px for _, p in self.pictures], pa.int32())
-        heights = pa.array([p.height_px for _, p in self.pictures], pa.int32())
-        return {
-            "image_hash": hashes.take(index),
-            "image_width_px": widths.take(index),
-            "image_height_px": heights.take(index),
-            "approach_image_hash": hashes.take(pa.array(approach, mask=approach < 0)),
-        }
 
-    def _neighbors(self, draft_of_row: np.ndarray) -> dict[str, pa.Array]:
-        rows = np.arange(self.rows)
-        is_first, is_last = rows == self.first_rows[draft_of_row], rows == self.first_rows[draft_of_row + 1] - 1
-        return {
-            "previous_row": pa.array(rows - 1, pa.int32(), mask=is_first),
-            "next_row": pa.array(rows + 1, pa.int32(), mask=is_last),
-        }
+@dataclass(frozen=True)
+class _Place:
+    """Where a picture lies: in a segment of a participant."""
+
+    participant: str
+    picture: Picture
+
+    @property
+    def segment(self) -> str:
+        return str(SegmentName.from_file(self.participant, self.picture.file))
+
+    @property
+    def end(self) -> int:
+        return self.picture.offset + self.picture.size_bytes
 
 
 def write_shard(
     shard: Shard, segments: Store, path: str, options: WriteOptions, progress: Callable[[int], None] = lambda size: None
 ) -> None:
     """Write a shard's file, row group by row group, reading pictures ahead."""
-    columns, picture, approach = shard.columns()
-    sizes = np.array([p.size_bytes for _, p in shard.pictures] or [0])
-    groups = plan_row_groups(picture, approach, sizes, options.limits)
-    needed = [_distinct(picture[a:b], approach[a:b]) for a, b in groups]
-    reads = [read for group, numbers in enumerate(needed) for read in _plan_reads(shard, group, numbers)]
+    layout, places = shard.layout()
+    sizes = [place.picture.size_bytes for place in places]
+    groups = list(plan_row_groups(layout.image, layout.approach_image, sizes.__getitem__, options.limits))
+    needed = [layout.used(first, end) for first, end in groups]
+    reads = [read for group, numbers in enumerate(needed) for read in _plan_reads(places, group, numbers)]
     fetched = prefetched(
         reads,
         lambda read: segments.read_range(read.path, read.offset, read.length),
@@ -190,15 +174,18 @@ def write_shard(
         threads=options.prefetch if segments.is_remote else 0,
         budget_bytes=_READ_AHEAD_BYTES,
     )
-    with ShardWriter(path) as writer:
-        ahead = next(fetched, None)
-        for group, (first, end) in enumerate(groups):
-            contents: dict[int, Any] = {}
-            while ahead is not None and ahead[0].group == group:
-                contents |= ahead[0].cut(ahead[1].result())
-                ahead = next(fetched, None)
-            writer.write(columns.slice(first, end - first), _images(picture, approach, contents, first, end))
-            progress(sum(len(content) for content in contents.values()))
+    write_layout(layout, path, zip(groups, _contents(fetched, len(groups)), strict=True), progress)
+
+
+def _contents(fetched: Iterator[tuple[_Read, Future[bytes]]], groups: int) -> Iterator[Contents]:
+    """What was fetched, group by group: as many as there are, some perhaps without pictures."""
+    ahead = next(fetched, None)
+    for group in range(groups):
+        contents: dict[int, memoryview] = {}
+        while ahead is not None and ahead[0].group == group:
+            contents |= ahead[0].cut(ahead[1].result())
+            ahead = next(fetched, None)
+        yield contents
 
 
 @dataclass(frozen=True)
@@ -217,57 +204,43 @@ class _Read:
         return {number: view[offset : offset + size] for number, offset, size in self.pictures}
 
 
-def _distinct(*columns: np.ndarray) -> list[int]:
-    together = np.unique(np.concatenate(columns))
-    return [int(number) for number in together[together >= 0]]
-
-
-def _plan_reads(shard: Shard, group: int, numbers: list[int]) -> Iterator[_Read]:
+def _plan_reads(places: list[_Place], group: int, numbers: list[int]) -> Iterator[_Read]:
     """The requests for some pictures: one for those that lie close together in a segment."""
-    places = sorted((shard.pictures[n][0], shard.pictures[n][1].file, shard.pictures[n][1].offset, n) for n in numbers)
-    run: list[tuple[str, str, int, int]] = []
-    for place in places:
-        if run and not _is_near(shard, run[-1], place):
-            yield _read(shard, group, run)
+    run: list[int] = []
+    for number in sorted(
+        numbers, key=lambda n: (places[n].participant, places[n].picture.file, places[n].picture.offset, n)
+    ):
+        if run and not _is_near(places[run[-1]], places[number]):
+            yield _read(places, group, run)
             run = []
-        run.append(place)
+        run.append(number)
     if run:
-        yield _read(shard, group, run)
+        yield _read(places, group, run)
 
 
-def _is_near(shard: Shard, before: tuple[str, str, int, int], place: tuple[str, str, int, int]) -> bool:
-    end = before[2] + shard.pictures[before[3]][1].size_bytes
-    return before[:2] == place[:2] and place[2] - end <= _SKIPPED_AT_MOST_BYTES
+def _is_near(before: _Place, place: _Place) -> bool:
+    is_same = before.participant == place.participant and before.picture.file == place.picture.file
+    return is_same and place.picture.offset - before.end <= _SKIPPED_AT_MOST_BYTES
 
 
-def _read(shard: Shard, group: int, run: list[tuple[str, str, int, int]]) -> _Read:
-    participant, file, start, _ = run[0]
-    pictures = tuple((n, offset - start, shard.pictures[n][1].size_bytes) for _, _, offset, n in run)
-    length = max(offset + size for _, offset, size in pictures)
-    return _Read(group, str(SegmentName.from_file(participant, file)), start, length, pictures)
+def _read(places: list[_Place], group: int, run: list[int]) -> _Read:
+    start = places[run[0]].picture.offset
+    pictures = tuple((n, places[n].picture.offset - start, places[n].picture.size_bytes) for n in run)
+    return _Read(group, places[run[0]].segment, start, max(places[n].end for n in run) - start, pictures)
 
 
-def _images(
-    picture: np.ndarray, approach: np.ndarray, contents: dict[int, Any], first: int, end: int
-) -> dict[str, tuple[np.ndarray, list[Any]]]:
-    images = {}
-    for name, numbers in (("image", picture[first:end]), ("approach_image", approach[first:end])):
-        used, place = np.unique(numbers, return_inverse=True)
-        shift = int(len(used) and used[0] < 0)
-        images[name] = (place - shift, [contents[int(number)] for number in used[shift:]])
-    return images
-
-
-def _first_row_with(approach: np.ndarray, picture: np.ndarray, draft_of_row: np.ndarray) -> np.ndarray:
-    """Per row, the first row of its episode whose image is this row's approach image, or -1."""
-    if not len(picture):
-        return np.zeros(0, np.int64)
-    span = int(max(picture.max(), approach.max())) + 2
-    shown = draft_of_row * span + picture + 1
-    wanted = draft_of_row * span + approach + 1
-    values, rows = np.unique(shown, return_index=True)
-    index = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
-    return np.where((values[index] == wanted) & (approach >= 0), rows[index], -1)
+def _of_picture(places: list[_Place], image: np.ndarray, approach: np.ndarray) -> dict[str, pa.Array]:
+    pictures = [place.picture for place in places]
+    hashes = pa.array([picture.hash for picture in pictures], pa.string())
+    widths = pa.array([picture.width_px for picture in pictures], pa.int32())
+    heights = pa.array([picture.height_px for picture in pictures], pa.int32())
+    index = pa.array(image, mask=image < 0)
+    return {
+        "image_hash": hashes.take(index),
+        "image_width_px": widths.take(index),
+        "image_height_px": heights.take(index),
+        "approach_image_hash": hashes.take(pa.array(approach, mask=approach < 0)),
+    }
 
 
 def _times(steps: pa.Table) -> dict[str, pa.Array]:
@@ -295,7 +268,12 @@ def episode_row(draft: Draft, split: str) -> dict[str, Any]:
 
 def encode_rows(rows: list[dict[str, Any]]) -> bytes:
     """Rows of `episodes` as they cross the shuffle."""
-    batch = pa.RecordBatch.from_pylist(rows, schema=EPISODE_SCHEMA)
+    return encode_table(pa.Table.from_pylist(rows, schema=EPISODE_SCHEMA))
+
+
+def encode_table(rows: pa.Table) -> bytes:
+    """The same of a table (`EPISODE_SCHEMA`)."""
+    [batch] = rows.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=EPISODE_SCHEMA)]
     return zstandard.compress(batch.serialize().to_pybytes())
 
 

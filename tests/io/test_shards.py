@@ -1,4 +1,6 @@
 import io
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +26,8 @@ def plans(draw):
 
 
 def planned(pictures, more, sizes, limits):
-    arrays = (np.array(pictures, np.int64), np.array(more, np.int64), np.array(sizes, np.int64))
-    return plan_row_groups(*arrays, limits)
+    arrays = (np.array(pictures, np.int64), np.array(more, np.int64))
+    return list(plan_row_groups(*arrays, sizes.__getitem__, limits))
 
 
 def runs_of(pictures):
@@ -120,6 +122,35 @@ def test_a_shard_keeps_each_picture_of_a_row_group_once_and_gives_it_to_each_row
     assert data.count(pictures[0]) == data.count(pictures[1]) == 1
     images = pq.read_table(io.BytesIO(data)).column("image").to_pylist()
     assert [image and image["bytes"] for image in images] == [None if i < 0 else pictures[i] for i in shown]
+
+
+@given(st.lists(st.sampled_from([bytes([value]) * 5000 for value in range(4)]), min_size=1, max_size=12))
+@settings(deadline=None)
+def test_equal_contents_are_stored_once_and_the_page_ends_with_them(contents):
+    """Two people may have seen the very same screen, and then their pictures have numbers of their own."""
+    distinct = list(dict.fromkeys(contents))
+    rows = np.arange(len(contents))
+    files = [
+        _shard_of({"image": (rows, contents), "approach_image": (rows - 1, contents)}),
+        _shard_of(
+            {
+                "image": (np.array([distinct.index(content) for content in contents]), distinct),
+                "approach_image": (np.array([-1, *(distinct.index(c) for c in contents[:-1])]), distinct),
+            }
+        ),
+    ]
+    assert files[0] == files[1]
+    table = pq.read_table(io.BytesIO(files[0]), columns=["image"])
+    assert [image["bytes"] for image in table["image"].to_pylist()] == contents
+
+
+def _shard_of(images):
+    rows = len(images["image"][0])
+    steps = pa.table({f.name: pa.nulls(rows, f.type) for f in STEP_SCHEMA if f.name not in images})
+    with tempfile.NamedTemporaryFile() as file:
+        with ShardWriter(file.name) as writer:
+            writer.write(steps, images)
+        return Path(file.name).read_bytes()
 
 
 def test_a_shards_name_says_its_split_its_place_and_its_content():

@@ -12,7 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -272,6 +273,25 @@ def assert_good(output: Path | str, version: int | None = None) -> Dataset:
     assert list(faults(dataset)) == []
     assert facts(dataset)["imbalances"] == []
     return dataset
+
+
+def at_once(tasks: list[Callable[[], Any]]) -> list[Any]:
+    """The result of each, or what it raised; all begin at the same moment."""
+    barrier, results = threading.Barrier(len(tasks)), [None] * len(tasks)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        try:
+            results[number] = tasks[number]()
+        except Exception as error:
+            results[number] = error
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(tasks))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 def files(folder: Path) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from inputs import (
     TOM,
     VERA,
     assert_good,
+    at_once,
     copy_of,
     episodes,
     files,
@@ -47,25 +46,6 @@ Parts = dict[str, list[bytes]]
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files(folder)}
-
-
-def _at_once(tasks: list[Callable[[], Any]]) -> list[Any]:
-    """The result of each, or what it raised; all begin at the same moment."""
-    barrier, results = threading.Barrier(len(tasks)), [None] * len(tasks)
-
-    def work(number: int) -> None:
-        barrier.wait()
-        try:
-            results[number] = tasks[number]()
-        except Exception as error:
-            results[number] = error
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(tasks))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 @pytest.fixture
@@ -114,7 +94,7 @@ def test_a_commit_that_is_done_many_times_at_once_gives_one_dataset(
     output = tmp_path / "out"
     for name in shas(plain):
         LocalStore(str(output)).create(f"steps/{name}", (plain / "steps" / name).read_bytes())
-    found = _at_once([lambda: commit(LocalStore(str(output)), parts, chosen)] * 8)
+    found = at_once([lambda: commit(LocalStore(str(output)), parts, chosen)] * 8)
     assert found == [0] * 8
     assert current_version(LocalStore(str(output))) == 0
     assert shas(output) == shas(plain)
@@ -133,7 +113,7 @@ def test_runs_that_commit_at_once_from_one_base_give_one_winner(
         lambda n=number: commit(LocalStore(str(output)), parts, CommitOptions(str(output), f"run{n}", 0, metadata))
         for number in range(6)
     ]
-    found = _at_once(tasks)
+    found = at_once(tasks)
     assert [result for result in found if not isinstance(result, Exception)] == [1]
     assert all(isinstance(result, ConflictError) for result in found if result != 1)
     assert published_version(LocalStore(str(output))) == 1
@@ -147,7 +127,7 @@ def test_shards_that_are_written_again_and_at_once_are_the_same_files(
     before = _contents(tmp_path / "out")
     written = list(shards)
     tasks = [lambda w=w, e=e: list(w.process(e)) for w, e in written for _ in range(4)]
-    found = _at_once(tasks)
+    found = at_once(tasks)
     assert [found[number : number + 4] for number in range(0, len(found), 4)] == [
         [rows] * 4 for rows in found[::4] if isinstance(rows, list)
     ]

@@ -23,7 +23,7 @@ from taskreel.pipelines import summary
 
 EXPECTED_NAMES = re.compile(
     r"README\.md|(episodes|steps)/_delta_log/\d{20}\.json"
-    r"|episodes/part-\d{5}-[0-9a-f]{12}\.parquet"
+    r"|episodes/\d{4}-\d{2}-\d{2}-\d{5}-[0-9a-f]{12}\.parquet"
     r"|steps/(train|validation|test)-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet"
     r"|dead-letter/[0-9a-f]{12}\.jsonl"
 )

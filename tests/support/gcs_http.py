@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import format_datetime
+from email.utils import format_datetime, formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
@@ -50,6 +50,7 @@ class Response:
 def wire_head(response: Response) -> bytes:
     """The status line and the headers, up to and with the blank line (RFC 9112)."""
     lines = [f"HTTP/1.1 {response.status} {PHRASES.get(response.status, 'Unknown')}"]
+    lines.append(f"Date: {formatdate(usegmt=True)}")
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
     if response.status not in (204, 304):
         lines.append(f"Content-Length: {len(response.body)}")
