@@ -18,7 +18,7 @@ from taskreel.transforms.build import ACCOUNT, DEAD, RESIDUE, TAKEN, BuildSpans,
 from taskreel.transforms.commit import ROWS, CommitDataset, CommitOptions, listed_account
 from taskreel.transforms.discover import DiscoverSegments, Selection
 from taskreel.transforms.episodes import SEGMENTER_VERSION
-from taskreel.transforms.spans import SessionizeNames
+from taskreel.transforms.sessionize import SessionizeNames
 from taskreel.transforms.taken import Taken
 from taskreel.transforms.write import WriteOptions, WriteShards, encode_residue
 

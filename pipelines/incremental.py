@@ -33,7 +33,7 @@ def incremental_pipeline(
 ) -> Any:
     """Wire the road: discover what is new, take what is over, build, assign, write, commit the changes."""
     watermark_us = chosen.watermark_us(places.as_of_us)
-    base = Base(places.output, before and before.version, before and before.metadata.get("dead_letter"))
+    base = Base.of(places.output, before)
     news = NewsOptions(
         selection(places),
         base,

@@ -28,8 +28,9 @@ from taskreel.io.tables import Commit, commit_of, current_version, open_table, p
 from taskreel.io.times import iso_from_us, us_from_iso
 from taskreel.pipelines.episodes import VERSIONS, Launch, episodes_pipeline, selection
 from taskreel.pipelines.incremental import incremental_pipeline
-from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces
-from taskreel.pipelines.runners import resolve_runner
+from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions
+from taskreel.pipelines.runners import can_stream, resolve_runner
+from taskreel.pipelines.streaming import streaming_pipeline
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
 from taskreel.transforms.known import Base, is_consumed
@@ -84,7 +85,7 @@ def launch(
     if incremental is None or before is None:
         check_input(places)
     else:
-        check_base(before, places, options)
+        check_base(before, places, options, "--incremental")
 
     def wire(pipeline: beam.Pipeline, begun: Launch) -> None:
         if incremental is None:
@@ -108,15 +109,60 @@ def run_job(
     run_id: str | None = None,
 ) -> Outcome:
     """Run what is wired onto the version `before` to its end. Raises `LostRaceError` if another has committed."""
-    runner, runner_name = resolve_runner(options)
     began_s = time.monotonic()
+    begun, result = _run_to_the_end(before, options, wire, on_progress, run_id)
+    return _outcome(output, begun, time.monotonic() - began_s, before, result)
+
+
+def launch_stream(
+    places: RunPlaces,
+    options: RunOptions,
+    streaming: StreamingOptions,
+    beam_args: list[str],
+    *,
+    on_progress: Callable[[dict[str, int], float], None] | None = None,
+) -> Commit | None:
+    """Run a stream until it is drained or stopped; the last commit of the dataset.
+
+    Raises `LaunchError` for what can be known before.
+    """
+    output = open_store(places.output)
+    pipeline_options = beam_options([*beam_args, "--streaming"])
+    if not can_stream(pipeline_options):
+        raise LaunchError(
+            "--streaming: the DirectRunner ends a source that is polled early; give --runner=PrismRunner or "
+            "DataflowRunner, or use taskreel watch"
+        )
+    check_output(output)
+    publish_steps(output)
+    before = commit_of(output)
+    if before is None:
+        check_root(places)
+    else:
+        check_base(before, places, options, "--streaming")
+
+    def wire(pipeline: beam.Pipeline, begun: Launch) -> None:
+        streaming_pipeline(pipeline, places, options, streaming, begun, before)
+
+    _run_to_the_end(before, pipeline_options, wire, on_progress, None)
+    return commit_of(output)
+
+
+def _run_to_the_end(
+    before: Commit | None,
+    options: PipelineOptions,
+    wire: Callable[[beam.Pipeline, Launch], None],
+    on_progress: Callable[[dict[str, int], float], None] | None,
+    run_id: str | None,
+) -> tuple[Launch, Any]:
+    runner, runner_name = resolve_runner(options)
     with _progress(on_progress) as folder:
         begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder)
         pipeline = beam.Pipeline(runner, options=options)
         wire(pipeline, begun)
         result = pipeline.run()
         result.wait_until_finish()
-    return _outcome(output, begun, time.monotonic() - began_s, before, result)
+    return begun, result
 
 
 def _outcome(output: Store, begun: Launch, wall_s: float, before: Commit | None, result: Any) -> Outcome:
@@ -141,9 +187,12 @@ def _counted(result: Any, name: str) -> int:
     return sum(counter.result or 0 for counter in found)
 
 
-def check_base(before: Commit, places: RunPlaces, options: RunOptions) -> None:
-    """Raise `LaunchError` unless an incremental run can go on from a version: same options, versions, input, time."""
-    _check_root(places, open_store(selection(places).root))
+def check_base(before: Commit, places: RunPlaces, options: RunOptions, way: str) -> None:
+    """Raise `LaunchError` unless a run can go on from a version: same options, versions, input, time.
+
+    `way` is the option that asks for it.
+    """
+    check_root(places)
     made = {"options": options.as_dict(), "versions": VERSIONS, "input": asdict(selection(places))}
     differing = [
         f"{name} is {_shown(there)} there and {_shown(here)} here"
@@ -152,8 +201,8 @@ def check_base(before: Commit, places: RunPlaces, options: RunOptions) -> None:
     ]
     if differing:
         raise LaunchError(
-            f"--incremental: {places.output} was made otherwise: {'; '.join(differing)}. "
-            "Give the same options, or make it anew by a run without --incremental"
+            f"{way}: {places.output} was made otherwise: {'; '.join(differing)}. "
+            f"Give the same options, or make it anew by a run without {way}"
         )
     as_of = before.metadata["as_of"]
     if places.as_of_us < us_from_iso(as_of):
@@ -182,7 +231,7 @@ def forget_late(output: Store, places: RunPlaces, options: RunOptions) -> None:
     commit = commit_of(output) if files else None
     if commit is None:
         return
-    base = Base(places.output, commit.version, commit.metadata.get("dead_letter"))
+    base = Base.of(places.output, commit)
     for file, names in files.items():
         if is_consumed(base, (name for name in names if chosen.selects(str(name))), options.spans):
             output.delete(file)
@@ -199,15 +248,17 @@ def _commits(output: Store) -> Iterator[Commit]:
 def check_input(places: RunPlaces) -> None:
     """Raise `LaunchError` unless the input is there and holds at least one segment that is selected."""
     chosen = selection(places)
+    check_root(places)
     store = open_store(chosen.root)
-    _check_root(places, store)
     try:
         _check_segments(places, chosen, store)
     except FileNotFoundError as error:
         raise LaunchError(f"--input {places.input}: {error}") from error
 
 
-def _check_root(places: RunPlaces, store: Store) -> None:
+def check_root(places: RunPlaces) -> None:
+    """Raise `LaunchError` unless there is a place in which segments could lie."""
+    store = open_store(selection(places).root)
     if isinstance(store, LocalStore) and not store.root.is_dir():
         raise LaunchError(f"--input {places.input}: there is no folder {store.root}")
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from taskreel.io.shards import RowGroupLimits
+from taskreel.io.times import Clock
 from taskreel.transforms.actions import ActionOptions
 from taskreel.transforms.assign import ShardOptions
 from taskreel.transforms.build import BuildOptions
@@ -129,6 +130,41 @@ class IncrementalOptions:
     def watermark_us(self, as_of_us: int) -> int:
         """Everything that was recorded before then is expected to be there."""
         return as_of_us - int(self.publish_deadline_s * 1_000_000)
+
+
+@dataclass(frozen=True)
+class StreamingOptions:
+    """What a stream waits for, and how often it looks and commits. None of it decides about the result in the end.
+
+    Pauses are of the store's time; a trial's `clock` makes them shorter.
+    """
+
+    publish_deadline_s: float = 900.0
+    """Within which time a healthy client has published what it recorded. The watermark is that much behind."""
+    lateness_h: float = 48.0
+    """How long after it is over a span takes in late segments, and how long days are polled."""
+    poll_every_s: float = 30.0
+    """Between two listings of a day."""
+    close_every_s: float = 60.0
+    """An open shard is closed so long after its first episode, if it is not full before."""
+    commit_every_s: float = 5.0
+    """Between two commits."""
+    reconcile_every_s: float = 3600.0
+    """Between two looks at days that are no longer polled."""
+    reconcile_days: int = 10
+    """So many of these days at each look, others each time."""
+    writers: int = 4
+    """Open shards of a split at once."""
+    clock: Clock | None = None
+    """The time of a trial in the place of the store's."""
+
+    def __post_init__(self) -> None:
+        for name in ("publish_deadline_s", "lateness_h", "reconcile_days"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} has to be a number, and not negative, not {getattr(self, name)}")
+        for name in ("poll_every_s", "close_every_s", "commit_every_s", "reconcile_every_s", "writers"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} has to be a positive number, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

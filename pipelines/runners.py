@@ -28,3 +28,9 @@ def resolve_runner(options: PipelineOptions) -> tuple[Any, str]:
     return fn_runner.FnApiRunner(provision_info=provision), (
         f"{DIRECT} (FnApiRunner, {direct.direct_running_mode or 'in_memory'}, {workers} worker{'s' * (workers != 1)})"
     )
+
+
+def can_stream(options: PipelineOptions) -> bool:
+    """Whether the runner waits for a source that is polled; those within the process end it early."""
+    name = options.view_as(StandardOptions).runner or DIRECT
+    return name.rpartition(".")[2] not in (DIRECT, "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")

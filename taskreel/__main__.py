@@ -187,9 +187,12 @@ def run(
         bool, typer.Option("--final", help="With --incremental: nothing more is expected; close what is open.")
     ] = False,
     publish_deadline: Annotated[
-        str, typer.Option(help="With --incremental: clients publish within this time, e.g. 15m.")
+        str, typer.Option(help="With --incremental, --streaming: clients publish within this time, e.g. 15m.")
     ] = "15m",
-    lateness_h: Annotated[float, typer.Option(help="With --incremental: list days so much older.")] = 48.0,
+    lateness_h: Annotated[
+        float,
+        typer.Option(help="With --incremental: list days so much older. With --streaming: spans stay open so long."),
+    ] = 48.0,
     rescan_days: Annotated[
         int, typer.Option(help="With --incremental: list so many still older days, others each time.")
     ] = 10,
@@ -197,11 +200,27 @@ def run(
     retry_dead: Annotated[
         bool, typer.Option("--retry-dead", help="With --incremental: look at every dead letter again.")
     ] = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Add what is published from now on, until it is stopped.")
+    ] = False,
+    poll_every: Annotated[str, typer.Option(help="With --streaming: look for new segments so often.")] = "30s",
+    close_every: Annotated[
+        str, typer.Option(help="With --streaming: close a shard so long after its first episode.")
+    ] = "60s",
+    commit_every: Annotated[str, typer.Option(help="With --streaming: the pause between two commits.")] = "5s",
+    reconcile_every: Annotated[
+        str, typer.Option(help="With --streaming: look at days that are over so often, for what came after all.")
+    ] = "1h",
+    writers: Annotated[int, typer.Option(help="With --streaming: open shards of a split.", min=1)] = 4,
+    clock: Annotated[
+        str | None,
+        typer.Option(help="With --streaming: a trial's time, SHOWN@REAL*RATE, such as …T09:00:00Z@…T12:00:00Z*600."),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Make a dataset of segments. Any option of Beam passes through, e.g. --runner=DataflowRunner --project=p."""
     without_warnings()
-    from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, with_rules
+    from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions, with_rules
     from taskreel.transforms.actions import ActionOptions
     from taskreel.transforms.episodes import EpisodeOptions
 
@@ -214,14 +233,24 @@ def run(
             retry_dead=retry_dead,
             final=final,
         )
-        if not incremental and news != IncrementalOptions():
-            raise ValueError(
-                "--final, --publish-deadline, --lateness-h, --rescan-days, --rescan and --retry-dead need --incremental"
-            )
+        stream = StreamingOptions(
+            publish_deadline_s=duration_s("--publish-deadline", publish_deadline),
+            lateness_h=lateness_h,
+            poll_every_s=duration_s("--poll-every", poll_every),
+            close_every_s=duration_s("--close-every", close_every),
+            commit_every_s=duration_s("--commit-every", commit_every),
+            reconcile_every_s=duration_s("--reconcile-every", reconcile_every),
+            reconcile_days=rescan_days,
+            writers=writers,
+            clock=_clock(clock),
+        )
+        _check_way(incremental, news, streaming, stream)
+        if streaming and as_of:
+            raise ValueError("--as-of: a stream goes by the store's time")
         places = RunPlaces(
             input_,
             output,
-            time_us("--as-of", as_of) if as_of else _store_time_us(input_),
+            time_us("--as-of", as_of) if as_of else stream.clock.now_us() if stream.clock else _store_time_us(input_),
             time_us("--from", from_) if from_ else None,
             time_us("--until", until) if until else None,
             tuple(name for name in participants.split(",") if name),
@@ -245,7 +274,38 @@ def run(
         )
     except ValueError as error:
         fail(str(error))
-    _run(places, options, news if incremental else None, context.args, json_)
+    if streaming:
+        _stream(places, options, stream, context.args, json_)
+    else:
+        _run(places, options, news if incremental else None, context.args, json_)
+
+
+def _clock(text: str | None) -> Any:
+    from taskreel.io.times import Clock
+
+    try:
+        return Clock.parse(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"--clock {error}") from None
+
+
+def _check_way(incremental: bool, news: Any, streaming: bool, stream: Any) -> None:
+    """Raise `ValueError` for options that would have no effect."""
+
+    if incremental and streaming:
+        raise ValueError("--incremental and --streaming: one of them")
+    shared = {"publish_deadline_s": news.publish_deadline_s, "lateness_h": news.lateness_h}
+    rescanned = {"rescan_days": news.rescan_days}
+    of_both = type(news)(**shared, **rescanned)
+    if not incremental and news != (of_both if streaming else type(news)()):
+        raise ValueError(
+            "--final, --rescan and --retry-dead need --incremental; "
+            "--publish-deadline, --lateness-h and --rescan-days need it or --streaming"
+        )
+    if not streaming and stream != type(stream)(**shared, reconcile_days=news.rescan_days):
+        raise ValueError(
+            "--poll-every, --close-every, --commit-every, --reconcile-every, --writers and --clock need --streaming"
+        )
 
 
 def _store_time_us(input_: str) -> int:
@@ -288,6 +348,24 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
         print_summary(dataset, values, Console(), wall_s=outcome.wall_s)
     if dataset.report().get("imbalances"):
         raise typer.Exit(FAULTS)
+
+
+def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_: bool) -> None:
+    from rich.console import Console
+
+    from taskreel.io.stores import StoreError
+    from taskreel.pipelines.launch import LaunchError, launch_stream
+    from taskreel.pipelines.terminal import progress_display
+
+    try:
+        with progress_display(Console(stderr=True)) as show:
+            commit = launch_stream(places, options, stream, beam_args, on_progress=show)
+    except (LaunchError, StoreError) as error:
+        fail(str(error))
+    version = commit and commit.version
+    print(
+        json.dumps({"version": version}) if json_ else f"the stream has ended; {places.output} is at version {version}"
+    )
 
 
 @app.command(epilog="Example: taskreel inspect out/dataset --json")

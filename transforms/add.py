@@ -1,4 +1,4 @@
-"""Add: one DoFn on one key commits what an incremental run built, or changes nothing.
+"""Add: one DoFn on one key commits what an incremental run built, or what a stream built since the last commit.
 
 The shell around `commit_changes`, which decides what comes in, what leaves, and whether there is anything to commit.
 """
@@ -6,14 +6,23 @@ The shell around `commit_changes`, which decides what comes in, what leaves, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
 
 from taskreel.io.stores import open_store
 from taskreel.io.tables import ConflictError
+from taskreel.io.times import iso_from_us
 from taskreel.transforms import commit as committing
+from taskreel.transforms.buffer import BufferOptions, BufferParts, Weighed
+from taskreel.transforms.build import Parts
 from taskreel.transforms.commit import ACCOUNT, DEAD, LATE, ROWS, TAKEN, ChangeOptions
+from taskreel.transforms.progress import Progress
+from taskreel.transforms.stream_time import StreamTime
+
+_ANY_BYTES = 1 << 62
+"""No size at which a commit is due: rows are small."""
 
 
 class AddChanges(beam.PTransform):
@@ -39,10 +48,59 @@ class _AddDoFn(beam.DoFn):
         self._options = options
 
     def process(self, element: tuple[str, Iterable[tuple[str, bytes]]]) -> Iterator[int | None]:
-        parts: dict[str, list[bytes]] = {tag: [] for tag in (ROWS, ACCOUNT, DEAD, TAKEN, LATE)}
-        for tag, data in element[1]:
-            parts[tag].append(data)
         try:
-            yield committing.commit_changes(open_store(self._options.output), parts, self._options)
+            yield committing.commit_changes(open_store(self._options.output), _by_tag(element[1]), self._options)
         except ConflictError:
             yield None  # a retry would find the same; the launcher sees that its run is not in the log, and exits 3
+
+
+def _by_tag(tagged: Iterable[tuple[str, bytes]]) -> dict[str, list[bytes]]:
+    parts: dict[str, list[bytes]] = {tag: [] for tag in (ROWS, ACCOUNT, DEAD, TAKEN, LATE)}
+    for tag, data in tagged:
+        parts[tag].append(data)
+    return parts
+
+
+class AddAgainAndAgain(beam.PTransform):
+    """`Parts` of what a stream built, refused or found late → the committed versions. One committer for all.
+
+    `after_s` is the pause between two commits, by the real clock. The commit says what time it was, by `time`.
+    """
+
+    def __init__(self, options: ChangeOptions, time: StreamTime, after_s: float) -> None:
+        super().__init__()
+        self.options = options
+        self.time = time
+        self.after_s = after_s
+
+    def expand(self, parts: Any) -> Any:
+        """Collect for a while on one key, then commit."""
+        return (
+            parts
+            | "OneCommitter" >> beam.Map(_to_committer).with_output_types(tuple[str, Weighed])
+            | "Collect" >> BufferParts(BufferOptions(_ANY_BYTES, self.after_s))
+            | "Commit" >> beam.ParDo(_AddAgainDoFn(self.options, self.time))
+        )
+
+
+def _to_committer(parts: Parts) -> tuple[str, Weighed]:
+    return "commit", (0, parts)
+
+
+class _AddAgainDoFn(beam.DoFn):
+    """A conflict is an error here: after some tries, or with a run by other options, the job has to start again."""
+
+    def __init__(self, options: ChangeOptions, time: StreamTime) -> None:
+        self._options = options
+        self._time = time
+
+    def setup(self) -> None:
+        self._progress = Progress("")
+
+    def process(self, element: tuple[str, Parts]) -> Iterator[int]:
+        times = {"as_of": iso_from_us(self._time.now_us()), "watermark": iso_from_us(self._time.watermark_ms() * 1000)}
+        options = replace(self._options, metadata=self._options.metadata | times)
+        version = committing.commit_changes(open_store(options.output), _by_tag(element[1]), options)
+        if version is not None:
+            self._progress.add(commits=1)
+            yield version

@@ -30,12 +30,15 @@ from taskreel.transforms.episodes import Episode, EpisodeOptions, Task, cut_epis
 from taskreel.transforms.merge import Merged, merge_segments
 from taskreel.transforms.prefetch import prefetched
 from taskreel.transforms.progress import Progress
+from taskreel.transforms.sessionize import Firing
 from taskreel.transforms.sessions import OUTSIDE, assign_sessions
 from taskreel.transforms.spans import Span, spans
 from taskreel.transforms.steps import DRAFT_SCHEMA, Draft, Picture, Source, find_pictures, observe
+from taskreel.transforms.stream_time import StreamTime
 from taskreel.transforms.taken import Taken
 
 _ID_BYTES = 10
+_SPANS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -344,7 +347,7 @@ def _account(merged: Merged, drafts: list[Draft], counts: Counter[str]) -> Accou
 
 # ------------------------------------------------------------------------------------------------ in a pipeline
 
-DEAD, ACCOUNT, RESIDUE, TAKEN = "dead", "account", "residue", "taken"
+DRAFT, DEAD, ACCOUNT, RESIDUE, TAKEN = "drafts", "dead", "account", "residue", "taken"
 
 
 @dataclass(frozen=True)
@@ -361,6 +364,12 @@ class ReadOptions:
     prefetch: int = 16
     progress: str = ""
     keep_committed: bool = False
+    time: StreamTime | None = None
+    """In a stream "now" is when a bundle begins."""
+
+    def now_us(self) -> int:
+        """As of when consent and times in the future are decided, microseconds UTC."""
+        return self.as_of_us if self.time is None else self.time.now_us()
 
 
 class BuildSpans(beam.PTransform):
@@ -379,12 +388,33 @@ class BuildSpans(beam.PTransform):
 
     def expand(self, spans: Any) -> Any:
         """Apply; the result has the outputs as attributes and items."""
-        return (
-            spans
-            | "BatchSpans" >> beam.BatchElements(min_batch_size=16, max_batch_size=16)
-            | "Build"
-            >> beam.ParDo(_BuildDoFn(self.read, self.build)).with_outputs(DEAD, ACCOUNT, RESIDUE, TAKEN, main="drafts")
-        )
+        outputs = beam.ParDo(_BuildDoFn(self.read, self.build)).with_outputs(DEAD, ACCOUNT, RESIDUE, TAKEN, main=DRAFT)
+        return _batched(spans) | "Build" >> outputs
+
+
+Parts = list[tuple[str, bytes]]
+"""What belongs together on its way to the commit: (tag, bytes)."""
+
+
+class BuildUnits(beam.PTransform):
+    """(participant, `Firing` as JSON) → (participant, everything that came of it as `Parts`).
+
+    The outputs of `BuildSpans` in one element: what changed together stays together until it is committed.
+    """
+
+    def __init__(self, read: ReadOptions, build: BuildOptions) -> None:
+        super().__init__()
+        self.read = read
+        self.build = build
+
+    def expand(self, firings: Any) -> Any:
+        """Apply."""
+        build = beam.ParDo(_UnitDoFn(self.read, self.build)).with_output_types(tuple[str, Parts])
+        return _batched(firings) | "Build" >> build
+
+
+def _batched(spans: Any) -> Any:
+    return spans | "BatchSpans" >> beam.BatchElements(min_batch_size=_SPANS_AT_ONCE, max_batch_size=_SPANS_AT_ONCE)
 
 
 class _BuildDoFn(beam.DoFn):
@@ -397,23 +427,27 @@ class _BuildDoFn(beam.DoFn):
         self._progress = Progress(self._read.progress)
 
     def start_bundle(self) -> None:
-        self._admission = Admission(Consents(self._store), self._read.as_of_us)
+        self._admission = Admission(Consents(self._store), self._read.now_us())
 
     def process(self, batch: list[tuple[str, list[str] | list[list[str]]]]) -> Iterator[Any]:
-        planned = [_planned_spans(participant, names) for participant, names in batch]
-        order = [name for spans_ in planned for span in spans_ for name in span]
+        for piece, spans_ in self._fetched([_Piece.of_names(*element) for element in batch]):
+            for tag, value in self._together(piece, spans_):
+                yield value if tag == DRAFT else beam.pvalue.TaggedOutput(tag, value)
+
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
+    def _fetched(self, pieces: list[_Piece]) -> Iterator[tuple[_Piece, list[list[_Admitted]]]]:
+        """Some pieces with their segments, read ahead."""
         fetched = prefetched(
-            order,
+            [name for piece in pieces for span in piece.spans for name in span],
             lambda name: self._store.read(str(name)),
             size_bytes=lambda name: 1,
             threads=self._read.prefetch if self._store.is_remote else 0,
             budget_bytes=max(1, self._read.prefetch),
         )
-        for spans_ in planned:
-            yield from self._together([[self._admit(*next(fetched)) for _ in span] for span in spans_])
-
-    def finish_bundle(self) -> None:
-        self._progress.flush()
+        for piece in pieces:
+            yield piece, [[self._admit(*next(fetched)) for _ in span] for span in piece.spans]
 
     def _admit(self, name: SegmentName, data: Future[bytes]) -> _Admitted:
         return _Admitted(name, self._admission.admit(name, data), 0 if data.exception() else len(data.result()))
@@ -423,16 +457,14 @@ class _BuildDoFn(beam.DoFn):
         by_name = {segment.name: segment for segment in segments}
         return [[by_name[name] for name in span.segments] for span in spans(by_name, gap_ms=self._read.span_gap_ms)]
 
-    def _together(self, planned: list[list[_Admitted]]) -> Iterator[Any]:
-        """Everything that comes of spans that are one change."""
+    def _together(self, piece: _Piece, planned: list[list[_Admitted]]) -> Iterator[tuple[str, Any]]:
+        """Everything that comes of spans that are one change, tagged."""
         everything = [one for span in planned for one in span]
-        dead = [one.result for one in everything if isinstance(one.result, Dead)]
-        taken = _taken(everything)
+        taken = piece.taken(everything)
         if self._read.keep_committed and taken.missing:
-            yield beam.pvalue.TaggedOutput(TAKEN, taken.to_json())
+            yield TAKEN, taken.to_json()
             return
-        for item in dead:
-            yield beam.pvalue.TaggedOutput(DEAD, item.to_json())
+        yield from ((DEAD, one.result.to_json()) for one in everything if isinstance(one.result, Dead))
         account, span_ids = Account(), []
         for span in planned:
             for together in self._without_bridges([s.result for s in span if isinstance(s.result, Segment)]):
@@ -442,13 +474,23 @@ class _BuildDoFn(beam.DoFn):
                 for draft in built.drafts:
                     element = draft.episode["participant"], draft.episode["episode_id"], draft.to_bytes()
                     account.add("bytes.drafts", len(element[2]))
-                    yield element if draft.steps.num_rows else beam.pvalue.TaggedOutput(RESIDUE, element)
+                    yield DRAFT if draft.steps.num_rows else RESIDUE, element
         read_bytes = sum(one.size_bytes for one in everything)
         account.add("segments.read", len(everything))
         account.add("bytes.read", read_bytes)
-        yield beam.pvalue.TaggedOutput(ACCOUNT, json.dumps(account.as_dict()))
-        yield beam.pvalue.TaggedOutput(TAKEN, replace(taken, spans=tuple(span_ids)).to_json())
+        yield ACCOUNT, json.dumps(account.as_dict())
+        yield TAKEN, replace(taken, spans=tuple(span_ids)).to_json()
         self._progress.add(segments=len(everything), read_bytes=read_bytes, episodes=account["episodes"])
+
+
+class _UnitDoFn(_BuildDoFn):
+    def process(self, batch: list[tuple[str, str]]) -> Iterator[tuple[str, Parts]]:  # type: ignore[override]
+        for piece, spans_ in self._fetched([_Piece.of_firing(*element) for element in batch]):
+            yield piece.participant, [(tag, _as_bytes(value)) for tag, value in self._together(piece, spans_)]
+
+
+def _as_bytes(value: str | tuple[str, str, bytes]) -> bytes:
+    return value.encode() if isinstance(value, str) else value[2]
 
 
 @dataclass(frozen=True)
@@ -460,15 +502,32 @@ class _Admitted:
     size_bytes: int
 
 
-def _planned_spans(participant: str, names: list[str] | list[list[str]]) -> list[list[SegmentName]]:
-    files = [names] if isinstance(names[0], str) else names
-    return [[SegmentName.from_file(participant, file) for file in span] for span in files]
+@dataclass(frozen=True)
+class _Piece:
+    """Spans that are one change."""
 
+    participant: str
+    spans: list[list[SegmentName]]
+    round: int = 0
+    provisional: bool = False
 
-def _taken(everything: list[_Admitted]) -> Taken:
-    is_missing = [isinstance(one.result, Dead) and one.result.code == UNREADABLE for one in everything]
-    return Taken(
-        everything[0].name.participant,
-        tuple(sorted((one.name.file, one.size_bytes) for one in everything)),
-        missing=tuple(sorted(one.name.file for one, gone in zip(everything, is_missing, strict=True) if gone)),
-    )
+    @classmethod
+    def of_names(cls, participant: str, names: list[str] | list[list[str]]) -> _Piece:
+        files = [names] if isinstance(names[0], str) else names
+        return cls(participant, [[SegmentName.from_file(participant, file) for file in span] for span in files])
+
+    @classmethod
+    def of_firing(cls, participant: str, line: str) -> _Piece:
+        firing = Firing.from_json(line)
+        piece = cls.of_names(participant, [list(span) for span in firing.spans])
+        return replace(piece, round=firing.round, provisional=firing.provisional)
+
+    def taken(self, everything: list[_Admitted]) -> Taken:
+        is_missing = [isinstance(one.result, Dead) and one.result.code == UNREADABLE for one in everything]
+        return Taken(
+            self.participant,
+            tuple(sorted((one.name.file, one.size_bytes) for one in everything)),
+            round=self.round,
+            provisional=self.provisional,
+            missing=tuple(sorted(one.name.file for one, gone in zip(everything, is_missing, strict=True) if gone)),
+        )

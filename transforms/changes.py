@@ -18,6 +18,7 @@ from taskreel.io.names import SegmentName
 from taskreel.transforms.accounts import Account
 from taskreel.transforms.dead import Dead
 from taskreel.transforms.known import PROVISIONAL, name_of
+from taskreel.transforms.spans import SpanOptions, spans
 from taskreel.transforms.taken import Taken
 
 SpanKey = tuple[str, str]
@@ -97,13 +98,15 @@ def groups_of(taken: Iterable[Taken], rows: pa.Table) -> list[Group]:
     return groups
 
 
-def resolve(committed: Iterable[BuiltSpan], groups: Iterable[Group]) -> Resolution:
+def resolve(committed: Iterable[BuiltSpan], groups: Iterable[Group], options: SpanOptions | None = None) -> Resolution:
     """What groups of spans change in a dataset that holds `committed` spans.
 
     `committed` has to hold every span that shares a segment with a group. A span that is there already stays as it is,
     so a group that came before changes nothing. One that is provisional never replaces one that is final. A group that
     lacks a segment of a final span which it would replace knows less than the dataset: it changes nothing, and is
-    `late`, so that nothing that was taken up once leaves the dataset.
+    `late`, so that nothing that was taken up once leaves the dataset. With `options` (of a stream, which does not see
+    what others commit) so is one that belongs together with final spans of which it has no segment: `committed` has to
+    hold those that touch it.
     """
     before = {span.key: span for span in committed}
     held, found = _Held(before.values()), Resolution()
@@ -112,7 +115,8 @@ def resolve(committed: Iterable[BuiltSpan], groups: Iterable[Group]) -> Resoluti
         final = [span for span in touched if not span.provisional]
         if group.taken.provisional and final:
             continue
-        if any(not span.files <= group.taken.files for span in final):
+        knows_less = any(not span.files <= group.taken.files for span in final)
+        if knows_less or (options is not None and held.belong_with(group.taken, options)):
             found.late.append(group.taken)
             continue
         found.accepted.append(group.taken)
@@ -137,6 +141,20 @@ class _Held:
         """The spans that share a segment with what was taken up."""
         keys = {self.key_of_file.get((taken.participant, file)) for file in taken.files}
         return [self.spans[key] for key in sorted(key for key in keys if key is not None)]
+
+    def belong_with(self, taken: Taken, options: SpanOptions) -> bool:
+        """Whether final spans of the participant are one span with segments that were taken up, and were not."""
+        own = set(taken.names)
+        others = {
+            SegmentName.from_file(taken.participant, file)
+            for span in self.spans.values()
+            if span.participant == taken.participant and not span.provisional
+            for file in span.files - taken.files
+        }
+        planned = (
+            frozenset(s.segments) for s in spans(own | others, gap_ms=options.gap_ms, longest_ms=options.longest_ms)
+        )
+        return any(not piece.isdisjoint(own) and not piece <= own for piece in planned)
 
     def replace(self, old: list[BuiltSpan], new: Iterable[BuiltSpan]) -> None:
         """Put new spans in the place of old ones; what is in both stays as it is."""

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from taskreel.io.names import MAX_MS, SegmentName, SegmentNameError
 from taskreel.io.stores import open_store
-from taskreel.io.tables import read_episodes
+from taskreel.io.tables import Commit, read_episodes
 from taskreel.io.times import iso_from_us
 from taskreel.transforms.dead import Dead
 from taskreel.transforms.plan import CommittedSpan
@@ -39,6 +39,13 @@ def listing_days(day: str, longest_ms: int) -> list[str]:
     back = -(-longest_ms // _DAY_MS)
     last = date.fromisoformat(day)
     return [(last - timedelta(days=back - number)).isoformat() for number in range(back + 1)]
+
+
+def days_near(name: SegmentName, gap_ms: int) -> list[str]:
+    """The days on which segments can begin or end that touch a segment; with no gap, the day of its begin."""
+    if not gap_ms:
+        return [name.day]
+    return sorted({_day(max(name.first_ms - gap_ms, 0)), name.day, _day(min(name.last_ms + gap_ms, MAX_MS))})
 
 
 def reach_days(name: SegmentName, options: SpanOptions) -> list[str]:
@@ -75,6 +82,11 @@ class Base:
     output: str
     version: int | None = None
     dead_letter: str | None = None
+
+    @classmethod
+    def of(cls, output: str, commit: Commit | None) -> Base:
+        """The version that a commit made."""
+        return cls(output) if commit is None else cls(output, commit.version, commit.metadata.get("dead_letter"))
 
     def spans(self, days: Collection[str], participants: Collection[str] | None = None) -> Spans:
         """The committed spans whose rows lie in the parts of some days, by participant; of some of these only."""

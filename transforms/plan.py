@@ -94,9 +94,8 @@ def plan(found: Iterable[SegmentName], known: Known, options: SpanOptions, *, wa
 
 
 def is_over(span: Span, options: SpanOptions, watermark_ms: int | None) -> bool:
-    """Whether nothing is expected to join a span. A segment that claims to be too long is alone for good."""
-    is_alone = options.longest_ms is not None and any(n.duration_ms > options.longest_ms for n in span.segments)
-    return is_alone or watermark_ms is None or span.end_ms + options.gap_ms <= watermark_ms
+    """Whether nothing is expected to join a span."""
+    return watermark_ms is None or options.over_ms(span.segments) <= watermark_ms
 
 
 def _touched(names: set[SegmentName], new: set[SegmentName], options: SpanOptions) -> Iterator[Span]:

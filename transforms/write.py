@@ -53,17 +53,24 @@ class WriteShards(beam.PTransform):
         return drafts | "GroupByShard" >> beam.GroupByKey() | "WriteShard" >> beam.ParDo(_WriteDoFn(self.options))
 
 
-class _WriteDoFn(beam.DoFn):
+class ShardDoFn(beam.DoFn):
+    """What writes shards: the stores, and `write`."""
+
     def __init__(self, options: WriteOptions) -> None:
         self._options = options
 
     def setup(self) -> None:
+        """Open the stores."""
         self._segments = open_store(self._options.root)
         self._output = open_store(self._options.output)
         self._progress = Progress(self._options.progress)
 
-    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[bytes]:
-        key, drafts = element
+    def finish_bundle(self) -> None:
+        """Say how far it is."""
+        self._progress.flush()
+
+    def write(self, key: str, drafts: Iterable[bytes]) -> bytes:
+        """Write a shard of these drafts; the rows of `episodes` that say where they lie."""
         split, number, count = key.split("/")
         shard = Shard([Draft.from_bytes(data) for data in drafts])
         name, size_bytes = publish_shard(
@@ -76,10 +83,12 @@ class _WriteDoFn(beam.DoFn):
             count=int(count),
         )
         self._progress.add(shards=1)
-        yield encode_rows(shard.episode_rows(split, name, size_bytes))
+        return encode_rows(shard.episode_rows(split, name, size_bytes))
 
-    def finish_bundle(self) -> None:
-        self._progress.flush()
+
+class _WriteDoFn(ShardDoFn):
+    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[bytes]:
+        yield self.write(*element)
 
 
 class Shard:
@@ -284,5 +293,10 @@ def decode_rows(data: bytes) -> pa.RecordBatch:
 
 def encode_residue(element: tuple[str, str, bytes], options: ShardOptions) -> bytes:
     """The row of a draft that has no steps, and so lies in no shard."""
-    participant, _, data = element
-    return encode_rows([episode_row(Draft.from_bytes(data), split_of(participant, options))])
+    return encode_residue_row(element[2], options)
+
+
+def encode_residue_row(data: bytes, options: ShardOptions) -> bytes:
+    """The same of the draft's bytes."""
+    draft = Draft.from_bytes(data)
+    return encode_rows([episode_row(draft, split_of(draft.episode["participant"], options))])

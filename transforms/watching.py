@@ -1,0 +1,137 @@
+"""Watch: the names of segments as they are published, day by day. Only their names: nothing is opened.
+
+A day is an element of its own, which is polled until its lateness has passed; then what is remembered of it goes. So
+what a poll remembers is bounded by the days within lateness, however long the stream runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
+from apache_beam.io.watch import PollFn, PollResult, Watch
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Duration, Timestamp
+
+from taskreel.io.stores import Entry, open_store
+from taskreel.io.times import us_from_iso
+from taskreel.transforms.dead import Dead
+from taskreel.transforms.discover import DEAD, Selection, named
+from taskreel.transforms.discover_new import day_of
+from taskreel.transforms.stream_time import StreamTime
+
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What is watched and how often. A day is polled from `first_ms` on, and until `closed_after_ms` after its end."""
+
+    selection: Selection
+    time: StreamTime
+    first_ms: int
+    closed_after_ms: int
+    every_s: float = 30.0
+
+    @property
+    def interval(self) -> Duration:
+        """Between two polls."""
+        return Duration(micros=int(self.time.real_s(self.every_s) * 1_000_000))
+
+    def is_polled(self, day: str, watermark_ms: int) -> bool:
+        """Whether segments of a day are still expected, at a watermark."""
+        starts_ms = us_from_iso(day) // 1000
+        return starts_ms >= self.first_ms and watermark_ms < starts_ms + _DAY_MS + self.closed_after_ms
+
+
+def first_polled_ms(watermark_ms: int, closed_after_ms: int) -> int:
+    """Where the first day begins that a stream polls which starts at a watermark."""
+    return max(watermark_ms - closed_after_ms, 0) // _DAY_MS * _DAY_MS
+
+
+class WatchNames(beam.PTransform):
+    """The names that are published. Applied to a pipeline: (participant, file), and the output `DEAD` of lines."""
+
+    def __init__(self, options: WatchOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def expand(self, pipeline: Any) -> Any:
+        """Watch for days, watch each day for names."""
+        options = self.options
+        interval = options.interval
+        days = (
+            pipeline
+            | "Input" >> beam.Create([options.selection.root])
+            | "WatchDays" >> Watch(_Days(options), interval)
+            | "Days" >> beam.Values().with_output_types(str)
+        )
+        return (
+            days
+            | "SpreadDays" >> beam.Reshuffle()
+            | "WatchNames"
+            >> Watch(_NamesOfDay(options), interval, output_key_fn=_path, output_key_coder=StrUtf8Coder())
+            | "Names" >> beam.FlatMap(_named).with_outputs(DEAD, main="names")
+        )
+
+
+class _Days(PollFn):
+    """The folders of the days that are polled, each stamped with its begin: that holds the watermark until the first
+    poll of its names.
+    """
+
+    def __init__(self, options: WatchOptions) -> None:
+        self._options = options
+
+    def __call__(self, root: str) -> PollResult[str]:
+        watermark_ms = self._options.time.watermark_ms()
+        folders = self._options.selection.days(open_store(root))
+        days = {day: folder for folder in folders if (day := day_of(folder))}
+        polled = [
+            TimestampedValue(days[day], _timestamp(us_from_iso(day) // 1000))
+            for day in sorted(days)
+            if self._options.is_polled(day, watermark_ms)
+        ]
+        return PollResult.incomplete(polled).with_watermark(_timestamp(watermark_ms))
+
+    def default_output_coder(self) -> Any:
+        return StrUtf8Coder()
+
+
+class _NamesOfDay(PollFn):
+    """The files of one day with their sizes; the last time when the day's lateness has passed."""
+
+    def __init__(self, options: WatchOptions) -> None:
+        self._options = options
+
+    def __call__(self, folder: str) -> PollResult[tuple[str, int]]:
+        watermark_ms = self._options.time.watermark_ms()
+        selection = self._options.selection
+        now = _timestamp(watermark_ms)
+        entries = selection.entries(open_store(selection.root), folder)
+        found = [TimestampedValue((entry.name, entry.size_bytes), now) for entry in entries]
+        if not self._options.is_polled(str(day_of(folder)), watermark_ms):
+            return PollResult.complete(found)
+        return PollResult.incomplete(found).with_watermark(now)
+
+    def default_output_coder(self) -> Any:
+        return TupleCoder([StrUtf8Coder(), VarIntCoder()])
+
+
+def _path(listed: tuple[str, int]) -> str:
+    return listed[0]
+
+
+def _timestamp(time_ms: int) -> Timestamp:
+    return Timestamp(micros=time_ms * 1000)
+
+
+def _named(element: tuple[str, tuple[str, int]]) -> Iterator[Any]:
+    found = named(Entry(*element[1]))
+    if isinstance(found, Dead):
+        yield beam.pvalue.TaggedOutput(DEAD, found.to_json())
+    else:
+        yield found.participant, found.file
