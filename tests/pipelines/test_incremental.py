@@ -9,12 +9,11 @@ import random
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import model_commit
 import pytest
 from gcs_server import GcsServer
 from hypothesis import HealthCheck, given, settings
@@ -58,7 +57,6 @@ from taskreel.pipelines.launch import LaunchError, LostRaceError, Outcome, launc
 from taskreel.pipelines.options import IncrementalOptions
 from taskreel.pipelines.summary import facts
 from taskreel.transforms import commit as committing
-from taskreel.transforms import known
 from taskreel.transforms.build import _BuildDoFn
 from taskreel.transforms.dead import Dead
 from taskreel.transforms.plan import Known, plan
@@ -67,20 +65,6 @@ HISTORY = ("revision", *PLACE_COLUMNS)
 """What differs between a dataset that grew and one that was made at once."""
 LONGEST_SPAN_H = 0.5
 """Short, so that spans are cut on the grid: the gap is 12 minutes."""
-
-
-is_modeled = not hasattr(committing, "commit_changes")
-needs_commit = pytest.mark.skipif(is_modeled, reason="transforms.commit has no commit_changes yet")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def commit_changes() -> Iterator[None]:
-    """Where the real commit is not there yet, a plain model of it stands in."""
-    with pytest.MonkeyPatch.context() as patch:
-        if is_modeled:
-            patch.setattr(committing, "commit_changes", model_commit.commit_changes, raising=False)
-            patch.setattr(known, "read_episodes", model_commit.read_episodes_of_days)
-        yield
 
 
 @dataclass(frozen=True)
@@ -662,7 +646,6 @@ def test_a_run_that_another_overtook_says_so_and_exits_3(
     assert current_version(LocalStore(str(tmp_path / "out"))) == 1
 
 
-@needs_commit
 @pytest.mark.slow
 def test_a_run_that_is_killed_leaves_the_dataset_as_it_was_or_whole(
     pool: list[Piece], whole: Path, tmp_path: Path
