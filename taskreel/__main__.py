@@ -6,6 +6,7 @@ Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy (another run 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -357,15 +358,28 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
     from taskreel.pipelines.launch import LaunchError, launch_stream
     from taskreel.pipelines.terminal import progress_display
 
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         with progress_display(Console(stderr=True)) as show:
             commit = launch_stream(places, options, stream, beam_args, on_progress=show)
     except (LaunchError, StoreError) as error:
         fail(str(error))
+    except KeyboardInterrupt:
+        print("taskreel: stopped; what is committed stays, and the next start goes on from it", file=sys.stderr)
+        return
     version = commit and commit.version
-    print(
-        json.dumps({"version": version}) if json_ else f"the stream has ended; {places.output} is at version {version}"
-    )
+    page = f"the stream has ended; {places.output} is at version {version}"
+    print(json.dumps({"version": version}) if json_ else page)
+
+
+def _interrupted(*_: object) -> None:
+    """Beam's threads would mourn the runner that ends now."""
+    import logging
+    import threading
+
+    logging.disable()
+    threading.excepthook = lambda _: None
+    raise KeyboardInterrupt
 
 
 @app.command(epilog="Example: taskreel inspect out/dataset --json")
