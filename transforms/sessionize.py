@@ -233,15 +233,15 @@ def _emit(
 ) -> set[Names]:
     """Emit what is over of a component, keep what waits; the spans of it that then stand as emitted.
 
-    Pieces that replace the same emitted span come out together, as soon as one is over, else what was there would be
-    gone for a while; also if nothing in them is new, since nothing that comes would point to them again.
+    Pieces that replace the same emitted span come out together, as soon as one is over: else a part of what was there
+    would be gone for a while.
     """
     pieces = [frozenset(piece) for piece in cut(touching, options.longest_ms)]
     standing = {piece for piece in pieces if all(emitted.get(name) == piece for name in piece)}
     for group in _groups([piece for piece in pieces if piece not in standing], emitted):
         inside = Names().union(*group)
         over_ms = min(options.over_ms(piece) for piece in group)
-        if over_ms <= now_ms or inside <= emitted.keys():
+        if over_ms <= now_ms:
             closing.emit += [span_of(piece) for piece in group]
             standing.update(group)
         else:

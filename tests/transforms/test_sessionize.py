@@ -12,6 +12,7 @@ from apache_beam.testing.util import assert_that
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from simulated_stream import SimulatedStream, apply
 from span_oracle import as_sets, components_by_pairs, name_of, names_in, pieces_by_pairs
 
 from taskreel.io.times import Clock
@@ -118,6 +119,113 @@ def test_a_stream_with_delays_within_the_lateness_ends_with_the_spans_of_a_batch
     delay = {name: data.draw(st.integers(0, 50)) for name in names}
     found = streamed(names, SpanOptions(gap_ms), 60, lambda name: name.first_ms + delay[name], 7)
     assert found == pieces_by_pairs(names, gap_ms, None)
+
+
+# ------------------------------------------------------------------------------ whole streams, played by hand
+
+
+@st.composite
+def arriving(draw, longest_delay_ms=250):
+    """(name, when it is listed), some twice, some late, some much too late; and some that claim to last too long."""
+    names = draw(names_in(max_ms=400, max_count=14, longest_ms=25))
+    names += draw(st.lists(st.integers(0, 300).map(lambda first: name_of(first, first + 500, "x")), max_size=1))
+    delays = st.integers(0, 30) | st.integers(0, longest_delay_ms)
+    arrivals = [(name, name.last_ms + draw(delays)) for name in names]
+    again = [(name, at_ms + draw(delays)) for name, at_ms in arrivals if draw(st.booleans())]
+    return sorted(arrivals + again, key=lambda arrival: arrival[1])
+
+
+OPTIONS = st.builds(SpanOptions, st.integers(5, 40), st.sampled_from([60, 100, 200]))
+END_MS = 10_000
+
+
+@given(arriving(), OPTIONS, st.integers(0, 150), st.integers(1, 40))
+@settings(max_examples=400)
+def test_what_is_taken_in_ends_as_in_a_batch_and_what_is_not_was_closed(arrivals, options, lateness_ms, step_ms):
+    stream, standing, taken = SimulatedStream(options, lateness_ms), set(), set()
+    for name, at_ms in arrivals:
+        stream.advance(at_ms // step_ms * step_ms)
+        closed_ms = -1 if stream.closed_ms.held is None else stream.closed_ms.held
+        stream.arrive(name)
+        assert (name.file in stream.late) <= (name.first_ms <= closed_ms or name in taken)
+        if name.first_ms > closed_ms:
+            taken.add(name)
+    stream.advance(END_MS)
+    covered = set()
+    for firing in stream.firings:
+        standing = apply(standing, firing)
+        assert covered <= frozenset().union(*standing), "what stood is gone"
+        covered = frozenset().union(*standing)
+    assert standing == as_files(pieces_by_pairs(taken, options.gap_ms, options.longest_ms))
+    assert stream.is_empty
+
+
+@given(arriving(), OPTIONS, st.integers(0, 150), st.data())
+@settings(max_examples=400)
+def test_a_stream_that_starts_again_ends_as_in_a_batch(arrivals, options, lateness_ms, data):
+    """It has lost its state, and what it emitted last; it lists the polled days again, and knows what is committed."""
+    day_ms = 50
+    stream, committed, listed, given_up = SimulatedStream(options, lateness_ms), set(), set(), set()
+    for name, at_ms in arrivals:
+        stream.advance(at_ms)
+        if data.draw(st.integers(0, 3)) == 0:
+            kept = data.draw(st.integers(0, len(stream.firings)))
+            for firing in stream.firings[:kept]:
+                committed = apply(committed, firing)
+            given_up |= set(stream.late)
+            floor_ms = max(at_ms - lateness_ms - options.gap_ms, 0) // day_ms * day_ms - 1
+            stream = SimulatedStream(options, lateness_ms, floor_ms=floor_ms, begun_ms=at_ms, seeds=committed)
+            for before in sorted(listed):
+                stream.arrive(before) if before.first_ms > floor_ms else given_up.add(before.file)
+            already = len(stream.firings)
+            stream.advance(at_ms)
+            for firing in stream.firings[already:]:
+                assert not set(firing) <= committed, "what was committed is built again"
+        listed.add(name)
+        stream.arrive(name)
+    stream.advance(END_MS)
+    given_up |= set(stream.late)
+    for firing in stream.firings:
+        committed = apply(committed, firing)
+    inside = frozenset().union(*committed)
+    assert {name.file for name in listed} <= inside | given_up
+    assert committed == as_files(
+        pieces_by_pairs({name for name in listed if name.file in inside}, options.gap_ms, options.longest_ms)
+    )
+    assert stream.is_empty
+
+
+def test_a_segment_that_claims_to_be_too_long_does_not_close_what_is_near():
+    stream = SimulatedStream(SpanOptions(10, 100), 0)
+    liar, honest = name_of(0, 9_000, "x"), name_of(2, 30)
+    stream.arrive(liar)
+    stream.advance(20)
+    stream.arrive(honest)
+    stream.advance(END_MS)
+    assert stream.firings == [[{liar.file}], [{honest.file}]]
+    assert stream.late == []
+
+
+def test_spans_that_replace_one_come_together():
+    stream = SimulatedStream(SpanOptions(10, 100), 1_000)
+    early, middle, grown = name_of(60, 95), name_of(101, 120), name_of(125, 190)
+    stream.arrive(early)
+    stream.arrive(middle)
+    stream.advance(131)
+    stream.arrive(grown)
+    stream.advance(200)
+    assert stream.firings == [[{early.file, middle.file}], [{early.file}, {middle.file, grown.file}]]
+
+
+def test_what_was_over_at_the_start_is_closed_by_one_firing():
+    seeds = [[name_of(first, first + 5).file] for first in range(0, 1000, 50)]
+    stream = SimulatedStream(SpanOptions(10, 100), 10_000, begun_ms=2_000, seeds=seeds)
+    stream.advance(2_000)
+    assert (stream.fired, stream.firings) == (1, [])
+
+
+def as_files(pieces):
+    return {frozenset(name.file for name in piece) for piece in pieces}
 
 
 # ------------------------------------------------------------------------------------------------ in a pipeline
