@@ -5,20 +5,15 @@ import random
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import fn_runner
-from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that
-from apache_beam.utils.timestamp import Timestamp
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from simulated_stream import SimulatedStream, apply
 from span_oracle import as_sets, components_by_pairs, name_of, names_in, pieces_by_pairs
 
-from taskreel.io.times import Clock
-from taskreel.transforms.sessionize import LATE, Firing, SessionizeNames, Stream, close, emitted_entry
+from taskreel.transforms.sessionize import LATE, SessionizeNames, close, emitted_entry
 from taskreel.transforms.spans import SpanOptions
-from taskreel.transforms.stream_time import StreamTime
 
 # ---------------------------------------------------------------------------------------- one firing, unbounded
 
@@ -290,45 +285,3 @@ def test_the_order_of_names_makes_no_difference():
     assert names != sorted(names)
     run_batch(sorted(names), {"runner": fn_runner.FnApiRunner()})
     run_batch(sorted(names, reverse=True), {"runner": fn_runner.FnApiRunner()})
-
-
-def element(name):
-    return beam.transforms.window.TimestampedValue(("p", name.file), Timestamp(micros=name.first_ms * 1000))
-
-
-def at(time_ms):
-    return Timestamp(micros=time_ms * 1000)
-
-
-def test_a_stream_emits_on_time_revises_when_late_and_refuses_what_is_too_late():
-    # On the old bundle runner, the one in Python that has TestStream. It keeps late elements in state and fires at once
-    # a timer that they set in the past, as Prism does. It does nothing in parallel, has one bundle an arrival, and
-    # does not encode state or timers, so it says nothing of coders, of restarts, or of bundles that are retried.
-    first, second, joins, too_late = name_of(0, 5000), name_of(9000, 12000), name_of(5500, 8500), name_of(100, 200)
-    long_ago = StreamTime(".", 0, Clock(shown_us=10**15))
-    stream = (
-        test_stream.TestStream()
-        .advance_watermark_to(at(0))
-        .add_elements([element(first)])
-        .advance_watermark_to(at(7000))
-        .add_elements([element(second)])
-        .advance_watermark_to(at(14_000))
-        .add_elements([element(joins)])
-        .advance_watermark_to(at(90_000))
-        .add_elements([element(too_late)])
-        .advance_watermark_to_infinity()
-    )
-    with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
-        names = pipeline | stream | beam.Map(tuple).with_output_types(tuple[str, str])
-        found = names | SessionizeNames(SpanOptions(1000), Stream(long_ago, 60_000))
-        joined = tuple(sorted([first.file, joins.file, second.file]))
-        expected = [Firing(1, ((first.file,),)), Firing(2, ((second.file,),)), Firing(3, (joined,))]
-        assert_that(found.spans, equal_late([("p", firing.to_json()) for firing in expected]), label="spans")
-        assert_that(found[LATE], equal_late([("p", too_late.file)]), label="late")
-
-
-def equal_late(expected):
-    def check(found):
-        assert sorted(found) == sorted(expected)
-
-    return check
