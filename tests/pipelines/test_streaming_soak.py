@@ -120,7 +120,17 @@ class Trial:
             "--lateness-h",
             str(self.cohort.lateness_min / 60),
         ]
-        keep = ["supervise", "--state", str(self.state), "--backoff", "0.2s", "--max-failures", str(2 * self.kills + 5)]
+        keep = [
+            "supervise",
+            "--state",
+            str(self.state),
+            "--backoff",
+            "0.2s",
+            "--healthy",
+            "5s",
+            "--max-failures",
+            str(2 * self.kills + 5),
+        ]
         with open(self.log, "wb") as log:
             process = subprocess.Popen(
                 taskreel(*keep, "--", *run, *self.prism_options), cwd=ROOT, stdout=log, stderr=log
