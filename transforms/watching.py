@@ -74,7 +74,7 @@ class WatchNames(beam.PTransform):
             | "SpreadDays" >> beam.Reshuffle()
             | "WatchNames"
             >> Watch(_NamesOfDay(options), interval, output_key_fn=_path, output_key_coder=StrUtf8Coder())
-            | "Names" >> beam.FlatMap(_named).with_outputs(DEAD, main="names")
+            | "Names" >> beam.FlatMap(_named).with_output_types(tuple[str, str]).with_outputs(DEAD, main="names")
         )
 
 
