@@ -52,7 +52,7 @@ $(PRISM):
 	GOBIN=$(abspath $(CACHE))/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
 
 test: $(VENV)/.dev $(PRISM) ## The whole test suite
-	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m 'not soak' --durations=10
+	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal --durations=10
 
 lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transforms)
 	$(BIN)/ruff format --check .

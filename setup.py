@@ -52,6 +52,7 @@ setup(
             "polars>=1.30",
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",  # the suite on all cores
             "ruff>=0.12",
         ],
     },
