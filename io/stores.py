@@ -14,11 +14,13 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any, Protocol
+
+from taskreel.io.times import us_from_iso
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 _SHA_CHUNK_BYTES = 1 << 20
@@ -37,10 +39,11 @@ class ContentConflictError(StoreError):
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """A file in a store: its name below the store's root, and its size."""
+    """A file in a store: its name below the store's root, its size, and since when it is there by the store's time."""
 
     name: str
     size_bytes: int
+    created_us: int = field(default=0, compare=False)
 
 
 class Staged(Protocol):
@@ -159,7 +162,8 @@ class LocalStore(Store):
             names += [(base + name, os.path.join(path, name)) for name in files]
         for name, path in sorted(names):
             with contextlib.suppress(FileNotFoundError):
-                yield Entry(name, os.stat(path).st_size)
+                status = os.stat(path)
+                yield Entry(name, status.st_size, status.st_ctime_ns // 1000)  # nobody can set it, unlike st_mtime
 
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`."""
@@ -311,11 +315,11 @@ class GcsStore(Store):
 
     def files(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store.files`."""
-        fields = "items(name,size),nextPageToken"
+        fields = "items(name,size,timeCreated),nextPageToken"
         with _gcs_errors(self.url_of(prefix)):
             for blob in self.bucket.list_blobs(prefix=self.prefix + prefix, fields=fields):
                 if not blob.name.endswith("/"):
-                    yield Entry(blob.name[len(self.prefix) :], blob.size)
+                    yield Entry(blob.name[len(self.prefix) :], blob.size, us_from_iso(blob.time_created.isoformat()))
 
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`."""

@@ -1,7 +1,8 @@
 """Watch: the names of segments as they are published, day by day. Only their names: nothing is opened.
 
-A day is an element of its own, which is polled until its lateness has passed; then what is remembered of it goes. So
-what a poll remembers is bounded by the days within lateness, however long the stream runs.
+A day is an element of its own, which is polled until its lateness has passed. What a poll remembers of it are the names
+that came in the last hour, by the time since when the store has them: so it does not grow with the day, nor with the
+stream. A name that a store shows an hour after it was there would be missed, and found by `reconcile`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from taskreel.transforms.discover_new import day_of
 from taskreel.transforms.stream_time import StreamTime
 
 _DAY_MS = 86_400_000
+_REMEMBERED = Duration(seconds=3600)
+"""For stores whose clock is set back, or which show a file late."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,14 @@ class WatchNames(beam.PTransform):
             days
             | "SpreadDays" >> beam.Reshuffle()
             | "WatchNames"
-            >> Watch(_NamesOfDay(options), interval, output_key_fn=_path, output_key_coder=StrUtf8Coder())
+            >> Watch(
+                _NamesOfDay(options),
+                interval,
+                output_key_fn=_path,
+                output_key_coder=StrUtf8Coder(),
+                timestamp_cursor=True,
+                allowed_lateness=_REMEMBERED,
+            )
             | "Names" >> beam.FlatMap(_named).with_output_types(tuple[str, str]).with_outputs(DEAD, main="names")
         )
 
@@ -102,7 +112,9 @@ class _Days(PollFn):
 
 
 class _NamesOfDay(PollFn):
-    """The files of one day with their sizes; the last time when the day's lateness has passed."""
+    """The files of one day with their sizes, stamped by the time since when the store has them; the last time when the
+    day's lateness has passed.
+    """
 
     def __init__(self, options: WatchOptions) -> None:
         self._options = options
@@ -110,12 +122,11 @@ class _NamesOfDay(PollFn):
     def __call__(self, folder: str) -> PollResult[tuple[str, int]]:
         watermark_ms = self._options.time.watermark_ms()
         selection = self._options.selection
-        now = _timestamp(watermark_ms)
         entries = selection.entries(open_store(selection.root), folder)
-        found = [TimestampedValue((entry.name, entry.size_bytes), now) for entry in entries]
+        found = [TimestampedValue((e.name, e.size_bytes), Timestamp(micros=e.created_us)) for e in entries]
         if not self._options.is_polled(str(day_of(folder)), watermark_ms):
             return PollResult.complete(found)
-        return PollResult.incomplete(found).with_watermark(now)
+        return PollResult.incomplete(found).with_watermark(_timestamp(watermark_ms))
 
     def default_output_coder(self) -> Any:
         return TupleCoder([StrUtf8Coder(), VarIntCoder()])
