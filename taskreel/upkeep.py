@@ -46,9 +46,13 @@ def versions(
     for row in rows:
         shown = {name: "-" if value is None else value for name, value in row.items()}
         print(
-            f"{shown['version']:>7}  {shown['time'][:19] + 'Z':20}  {shown['kind']:11}  {shown['as_of']:20}  "
+            f"{shown['version']:>7}  {_to_the_second(shown['time']):20}  {shown['kind']:11}  {_to_the_second(shown['as_of']):20}  "
             f"{shown['episodes']:>9}  {shown['steps']:>9}"
         )
+
+
+def _to_the_second(time: str) -> str:
+    return f"{time[:19]}Z" if time[10:11] == "T" else time
 
 
 @app.command(epilog="Example: taskreel rollback out/dataset 41")
