@@ -45,8 +45,9 @@ def versions(
     print(f"{'version':>7}  {'committed':20}  {'kind':11}  {'as of':20}  {'episodes':>9}  {'steps':>9}")
     for row in rows:
         shown = {name: "-" if value is None else value for name, value in row.items()}
+        time, as_of = _to_the_second(shown["time"]), _to_the_second(shown["as_of"])
         print(
-            f"{shown['version']:>7}  {_to_the_second(shown['time']):20}  {shown['kind']:11}  {_to_the_second(shown['as_of']):20}  "
+            f"{shown['version']:>7}  {time:20}  {shown['kind']:11}  {as_of:20}  "
             f"{shown['episodes']:>9}  {shown['steps']:>9}"
         )
 
