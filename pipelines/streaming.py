@@ -57,7 +57,7 @@ def streaming_pipeline(
 
     watched = pipeline | "Watch" >> WatchNames(watch)
     days = reloaded_days(first_ms, begun_ms, options.spans)
-    committed = pipeline | "Reload" >> ReloadSpans(base, days)
+    committed = pipeline | "Reload" >> ReloadSpans(base, days, first_ms)
     names = (watched.names, committed) | "Names" >> beam.Flatten()
     stream = Stream(time, lateness_ms, first_ms - 1, begun_ms)
     spans = names | "Spans" >> SessionizeNames(options.spans, stream)

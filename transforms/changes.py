@@ -98,25 +98,30 @@ def groups_of(taken: Iterable[Taken], rows: pa.Table) -> list[Group]:
     return groups
 
 
-def resolve(committed: Iterable[BuiltSpan], groups: Iterable[Group], options: SpanOptions | None = None) -> Resolution:
+def resolve(
+    committed: Iterable[BuiltSpan],
+    groups: Iterable[Group],
+    options: SpanOptions | None = None,
+    dead: Collection[FileKey] = (),
+) -> Resolution:
     """What groups of spans change in a dataset that holds `committed` spans.
 
     `committed` has to hold every span that shares a segment with a group. A span that is there already stays as it is,
     so a group that came before changes nothing. One that is provisional never replaces one that is final. A group that
     lacks a segment of a final span which it would replace knows less than the dataset: it changes nothing, and is
     `late`, so that nothing that was taken up once leaves the dataset. With `options` (of a stream, which does not see
-    what others commit) so is one that belongs together with final spans of which it has no segment: `committed` has to
-    hold those that touch it.
+    what others commit) so is one that would be cut otherwise with final spans of which it has no segment, and with what
+    is `dead`: `committed` has to hold those that touch it.
     """
     before = {span.key: span for span in committed}
-    held, found = _Held(before.values()), Resolution()
+    held, found = _Held(before.values(), dead), Resolution()
     for group in sorted(groups, key=lambda group: group.order):
         touched = held.touching(group.taken)
         final = [span for span in touched if not span.provisional]
         if group.taken.provisional and final:
             continue
         knows_less = any(not span.files <= group.taken.files for span in final)
-        if knows_less or (options is not None and held.belong_with(group.taken, options)):
+        if knows_less or (options is not None and held.is_cut_otherwise(group, options)):
             found.late.append(group.taken)
             continue
         found.accepted.append(group.taken)
@@ -131,9 +136,12 @@ def resolve(committed: Iterable[BuiltSpan], groups: Iterable[Group], options: Sp
 class _Held:
     """The spans that are there while groups are applied, found by their files."""
 
-    def __init__(self, spans: Iterable[BuiltSpan]) -> None:
+    def __init__(self, spans: Iterable[BuiltSpan], dead: Collection[FileKey]) -> None:
         self.spans: dict[SpanKey, BuiltSpan] = {}
         self.key_of_file: dict[FileKey, SpanKey] = {}
+        self.dead: dict[str, list[str]] = {}
+        for participant, file in dead:
+            self.dead.setdefault(participant, []).append(file)
         for span in spans:
             self._put(span)
 
@@ -142,19 +150,26 @@ class _Held:
         keys = {self.key_of_file.get((taken.participant, file)) for file in taken.files}
         return [self.spans[key] for key in sorted(key for key in keys if key is not None)]
 
-    def belong_with(self, taken: Taken, options: SpanOptions) -> bool:
-        """Whether final spans of the participant are one span with segments that were taken up, and were not."""
-        own = set(taken.names)
-        others = {
-            SegmentName.from_file(taken.participant, file)
+    def is_cut_otherwise(self, group: Group, options: SpanOptions) -> bool:
+        """Whether, with the final spans of the participant that are there, what was built is not what is planned.
+
+        So it is if they are one span with segments that were taken up, or if only together they last so long that they
+        are cut, inside of one of these or of those.
+        """
+        participant, own = group.taken.participant, group.taken.files
+        others = [
+            span.files
             for span in self.spans.values()
-            if span.participant == taken.participant and not span.provisional
-            for file in span.files - taken.files
-        }
-        planned = (
-            frozenset(s.segments) for s in spans(own | others, gap_ms=options.gap_ms, longest_ms=options.longest_ms)
-        )
-        return any(not piece.isdisjoint(own) and not piece <= own for piece in planned)
+            if span.participant == participant and not span.provisional and span.files.isdisjoint(own)
+        ]
+        files = own.union(*others, self.dead.get(participant, ()))
+        names = (SegmentName.from_file(participant, file) for file in files)
+        planned = spans(names, gap_ms=options.gap_ms, longest_ms=options.longest_ms)
+        piece_of = {name.file: number for number, piece in enumerate(planned) for name in piece.segments}
+        mine = {piece_of[file] for file in own}
+        is_mixed = any(piece_of[file] in mine for span in others for file in span)
+        whole = (*others, *(span.files for span in group.spans))
+        return is_mixed or any(len({piece_of[file] for file in span}) > 1 for span in whole)
 
     def replace(self, old: list[BuiltSpan], new: Iterable[BuiltSpan]) -> None:
         """Put new spans in the place of old ones; what is in both stays as it is."""

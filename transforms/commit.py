@@ -44,7 +44,7 @@ from taskreel.transforms.changes import (
 )
 from taskreel.transforms.dead import Dead, dead_letters
 from taskreel.transforms.exchange import exchange
-from taskreel.transforms.known import days_near, listing_days, longest_of
+from taskreel.transforms.known import listing_days, longest_of, near_days
 from taskreel.transforms.late import LATE_FOLDER, Late, late_of, new_late
 from taskreel.transforms.spans import SpanOptions
 from taskreel.transforms.taken import Taken
@@ -232,7 +232,8 @@ def _commit_once(
         return committed
     news = _News.of(parts)
     base = _Base.read(store, options, news)
-    found = resolve(base.spans, groups_of(news.built, news.rows), options.spans if options.rebase else None)
+    others = options.spans if options.rebase else None
+    found = resolve(base.spans, groups_of(news.built, news.rows), others, base.dead)
     unread, waiting = past_retention(news.missing, base.spans, base.dead)
     lines = [*news.dead, *unread]
     letters = merge_dead_letters(base.letters, lines, news.built, found)
@@ -309,18 +310,20 @@ class _Base:
 
     @classmethod
     def read(cls, store: Store, options: ChangeOptions, news: _News) -> _Base:
-        """Only the parts of the days on which a span of one of the segments can begin."""
+        """Only the parts of the days on which a span of one of the segments can begin; in a stream, or one near it."""
         version, names = options.base_version, news.names
         metadata = {} if version is None else metadata_of(store, version)
-        longest_ms, gap_ms = longest_of(options.spans), options.spans.gap_ms if options.rebase else 0
-        near = {day for name in names for day in days_near(name, gap_ms)}
-        days = {part for day in near for part in listing_days(day, longest_ms)}
+        days = {day for name in names for day in _days_of(name, options)}
         parts = read_parts(store, part_paths(store, version, days))
         rows = pa.concat_tables([EPISODE_SCHEMA.empty_table(), *parts.values()])
         letter = metadata.get("dead_letter")
         letters = store.read(letter).decode().splitlines() if letter else []
         spans = spans_of(rows, {name.participant for name in names})
         return cls(parts, spans, sorted(letters), dead_files(letters), metadata.get("listed_bytes", {}))
+
+
+def _days_of(name: SegmentName, options: ChangeOptions) -> list[str]:
+    return near_days(name, options.spans) if options.rebase else listing_days(name.day, longest_of(options.spans))
 
 
 def _noted_late(store: Store) -> set[FileKey]:

@@ -41,11 +41,16 @@ def listing_days(day: str, longest_ms: int) -> list[str]:
     return [(last - timedelta(days=back - number)).isoformat() for number in range(back + 1)]
 
 
-def days_near(name: SegmentName, gap_ms: int) -> list[str]:
-    """The days on which segments can begin or end that touch a segment; with no gap, the day of its begin."""
-    if not gap_ms:
+def near_days(name: SegmentName, options: SpanOptions) -> list[str]:
+    """The parts in which every committed span lies that a segment touches, and enough beside to see how it is cut.
+
+    A span that is touched ends at most a gap before the segment begins, and begins at most 2 x the longest span before
+    that: a cell of the grid, and a segment as long as that. A segment that claims to be longer touches nothing.
+    """
+    longest_ms = longest_of(options)
+    if name.duration_ms > longest_ms:
         return [name.day]
-    return sorted({_day(max(name.first_ms - gap_ms, 0)), name.day, _day(min(name.last_ms + gap_ms, MAX_MS))})
+    return _days(name.first_ms - options.gap_ms - 2 * longest_ms, name.last_ms + options.gap_ms)
 
 
 def reach_days(name: SegmentName, options: SpanOptions) -> list[str]:
@@ -59,9 +64,7 @@ def reach_days(name: SegmentName, options: SpanOptions) -> list[str]:
     if name.duration_ms > longest_ms:
         return [name.day]
     window_ms = 2 * longest_ms + options.gap_ms
-    first_ms = max(name.first_ms - window_ms - 2 * longest_ms, 0)
-    last_ms = min(name.last_ms + window_ms, MAX_MS)
-    return [_day(day * _DAY_MS) for day in range(first_ms // _DAY_MS, last_ms // _DAY_MS + 1)]
+    return _days(name.first_ms - window_ms - 2 * longest_ms, name.last_ms + window_ms)
 
 
 def longest_of(options: SpanOptions) -> int:
@@ -71,8 +74,10 @@ def longest_of(options: SpanOptions) -> int:
     return options.longest_ms
 
 
-def _day(time_ms: int) -> str:
-    return iso_from_us(time_ms * 1000)[:10]
+def _days(first_ms: int, last_ms: int) -> list[str]:
+    """The days from one time to another, of those that a segment can have."""
+    first, last = (min(max(time_ms, 0), MAX_MS) // _DAY_MS for time_ms in (first_ms, last_ms))
+    return [iso_from_us(day * _DAY_MS * 1000)[:10] for day in range(first, last + 1)]
 
 
 @dataclass(frozen=True)

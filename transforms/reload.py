@@ -1,6 +1,7 @@
 """Reload: a stream that starts again has no state. What it needs to know of the dataset goes in where names go in.
 
-A committed span enters as one that was emitted, so it is not built again unless something joins it.
+A committed span enters as one that was emitted, so it is not built again unless something joins it. So does what is
+dead: it is in no span, but with it a span may be so long that it is cut.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from taskreel.io.times import iso_from_us
-from taskreel.transforms.known import Base, longest_of
+from taskreel.transforms.known import Base, longest_of, name_of
 from taskreel.transforms.sessionize import emitted_entry
 from taskreel.transforms.spans import SpanOptions
 
@@ -19,21 +20,31 @@ _DAY_MS = 86_400_000
 
 
 class ReloadSpans(beam.PTransform):
-    """The committed spans of some days. Applied to a pipeline: (participant, `emitted_entry`)."""
+    """The committed spans of some days, and the dead segments. Applied to a pipeline: (participant, `emitted_entry`).
 
-    def __init__(self, base: Base, days: list[str]) -> None:
+    A dead segment that begins at `listed_ms` or later enters as its name, as if it was listed: it is looked at again.
+    """
+
+    def __init__(self, base: Base, days: list[str], listed_ms: int) -> None:
         super().__init__()
         self.base = base
         self.days = days
+        self.listed_ms = listed_ms
 
     def expand(self, pipeline: Any) -> Any:
-        """Read each day's part in a worker."""
-        return (
+        """Read each day's part, and the dead letters, in workers."""
+        committed = (
             pipeline
             | "DaysInReach" >> beam.Create(self.days)
             | "SpreadDays" >> beam.Reshuffle()
             | "ReadSpans" >> beam.FlatMap(_entries, self.base).with_output_types(tuple[str, str])
         )
+        dead = (
+            pipeline
+            | "Start" >> beam.Create([self.listed_ms])
+            | "ReadDead" >> beam.FlatMap(_dead, self.base, frozenset(self.days)).with_output_types(tuple[str, str])
+        )
+        return (committed, dead) | "Known" >> beam.Flatten()
 
 
 def reloaded_days(floor_ms: int, watermark_ms: int, options: SpanOptions) -> list[str]:
@@ -54,3 +65,9 @@ def _entries(day: str, base: Base) -> Iterator[tuple[str, str]]:
         for span in spans:
             if not span.provisional:
                 yield participant, emitted_entry(span.files)
+
+
+def _dead(listed_ms: int, base: Base, days: frozenset[str]) -> Iterator[tuple[str, str]]:
+    for name in filter(None, map(name_of, base.dead())):
+        if name.day in days:
+            yield name.participant, name.file if name.first_ms >= listed_ms else emitted_entry([name.file])

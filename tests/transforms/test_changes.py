@@ -23,6 +23,7 @@ from taskreel.transforms.changes import (
 )
 from taskreel.transforms.dead import Dead
 from taskreel.transforms.late import Late, late_of, new_late
+from taskreel.transforms.spans import SpanOptions
 from taskreel.transforms.taken import Taken
 
 NUMBERS = range(8)
@@ -129,6 +130,60 @@ def test_people_do_not_touch_each_other() -> None:
 def test_a_piece_without_its_rows_is_an_error() -> None:
     with pytest.raises(ValueError, match="without its rows"):
         groups_of([group(span(1)).taken], EPISODE_SCHEMA.empty_table())
+
+
+# ------------------------------------------------------------------------------------- beside what others commit
+
+STREAM = SpanOptions(gap_ms=1000, longest_ms=3000)
+"""Neighbors touch; what lasts longer than three is cut into 0 to 2, 3 to 5, 6 to 8."""
+
+
+def is_late(committed: list[BuiltSpan], piece: Group, dead: tuple[int, ...] = ()) -> bool:
+    found = resolve(committed, [piece], STREAM, {("p", name(number).file) for number in dead})
+    assert bool(found.added) == bool(found.accepted) != bool(found.late)
+    return bool(found.late)
+
+
+def test_what_touches_a_span_that_another_run_has_committed_is_late() -> None:
+    assert is_late([span(1)], group(span(2)))
+    assert is_late([span(3)], group(span(2)))
+    assert not is_late([span(0)], group(span(2)))
+    assert not is_late([span(1, participant="q")], group(span(2)))
+
+
+def test_what_touches_only_a_provisional_span_is_not_late() -> None:
+    assert not is_late([span(1, provisional=True)], group(span(2)))
+
+
+def test_what_touches_through_a_dead_segment_of_its_own_is_late() -> None:
+    assert is_late([span(0)], group(span(2), also=(1,)))
+
+
+def test_the_next_cell_of_what_is_cut_on_the_grid_is_not_late() -> None:
+    assert not is_late([span(0, 1, 2)], group(span(3, 4)))
+    assert not is_late([span(3, 4)], group(span(0, 1, 2)))
+    assert not is_late([span(0, 1, 2), span(3, 4, 5)], group(span(6)))
+    assert not is_late([span(0, 1, 2)], group(span(3, 4), span(6)))
+
+
+def test_what_is_in_the_same_cell_is_late_also_if_it_touches_only_the_cell_before() -> None:
+    long = SegmentName("p", "r", 9, 9, 2000, 4100, SHA)
+    other = BuiltSpan("p", "long", frozenset({name(0).file, name(1).file, long.file}))
+    assert not is_late([other], group(span(4)))
+    assert is_late([other, span(5)], group(span(4)))
+
+
+def test_what_would_have_to_be_cut_with_what_is_there_is_late() -> None:
+    assert is_late([span(0, 1)], group(span(2, 3, 4)))
+    assert is_late([span(2, 3, 4)], group(span(0, 1)))
+
+
+def test_what_would_have_to_be_cut_with_what_is_dead_is_late() -> None:
+    assert not is_late([], group(span(2, 3)))
+    assert is_late([], group(span(2, 3)), dead=(0, 1))
+    assert is_late([span(2)], group(span(3)), dead=(4,))
+    assert not is_late([span(2)], group(span(3)), dead=(0, 1))
+    assert not is_late([], group(span(2)), dead=(1,))
 
 
 # ------------------------------------------------------------------------------------------------ against a model

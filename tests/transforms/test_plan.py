@@ -60,7 +60,8 @@ def batch(names, bad):
 
 def is_over(piece, watermark_ms):
     too_long = any(name.duration_ms > OPTIONS.longest_ms for name in piece)
-    return too_long or watermark_ms is None or max(n.last_ms for n in piece) + OPTIONS.gap_ms <= watermark_ms
+    ends_ms = max(n.first_ms if too_long else n.last_ms for n in piece)
+    return watermark_ms is None or ends_ms + OPTIONS.gap_ms <= watermark_ms
 
 
 def committed(names, *, provisional=False):
