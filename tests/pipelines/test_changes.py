@@ -27,8 +27,10 @@ from inputs import (
     Desk,
     assert_good,
     at_once,
+    episodes,
     grant,
     options,
+    places,
     segment,
     steps,
 )
@@ -50,6 +52,8 @@ from taskreel.io.tables import (
 )
 from taskreel.io.times import us_from_iso
 from taskreel.io.versions import rollback
+from taskreel.pipelines.launch import launch
+from taskreel.pipelines.options import IncrementalOptions
 from taskreel.transforms import commit as committing
 from taskreel.transforms.assign import split_of
 from taskreel.transforms.build import ACCOUNT as BUILD_ACCOUNT
@@ -96,8 +100,8 @@ def publish(root: Path, wanted: Iterable[tuple[str, int]]) -> Input:
     """Segments of 81 seconds of work."""
     grant(root, *(ConsentRecord(f"c-{person}", person, regions=("us",)) for person in (ANNA, BEN, VERA)))
     names = {}
-    for number, (person, start) in enumerate(sorted(wanted)):
-        desk = Desk(person, "pc", f"r{start}", DAY_1 + start * SECOND_US).work(0, number % 5).recording()
+    for person, start in sorted(wanted):
+        desk = Desk(person, "pc", f"r{start}", DAY_1 + start * SECOND_US).work(0, start // 100 % 5).recording()
         name, data = segment(desk.header, desk.events)
         open_store(str(root)).create(str(name), data)
         names[person, start] = name
@@ -423,6 +427,106 @@ def test_a_stream_does_not_mix_with_rows_that_were_made_by_other_options(source:
     with pytest.raises(ConflictError, match="other options"):
         commit_changes(store, built(source, tmp_path, source.of(BEN, 0)), other)
     assert current_version(store) == 0
+
+
+def test_a_round_that_comes_after_the_next_one_changes_nothing(source: Input, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    commit(output, built(source, output, source.of(ANNA, 0, 600), round_=2), rebase=True)
+    before = contents(output)
+    stale = built(source, tmp_path / "scratch", source.of(ANNA, 0), round_=1)
+    assert commit(output, stale, rebase=True, run_id="again") is None
+    assert contents(output) == before
+
+
+# ------------------------------------------------------------------------------- a stream beside incremental runs
+
+MIDNIGHT_S = 15 * 3600
+"""From the first day's start, nine o'clock."""
+TOUCHING_S = [
+    (0, 600),
+    (600, 0),
+    (MIDNIGHT_S - 300, MIDNIGHT_S + 200),
+    (MIDNIGHT_S + 200, MIDNIGHT_S - 300),
+]
+"""Two segments less than 12 minutes apart, on one day and on two."""
+
+
+def added(source: Input, output: Path) -> None:
+    """An incremental run after which nothing waits."""
+    launch(places(source.root, output), OPTIONS, [], incremental=IncrementalOptions(final=True))
+
+
+def streamed(source: Input, output: Path, *several: Parts, base: int | None = None) -> int | None:
+    """What a stream of the same making commits."""
+    found = commit_of(LocalStore(str(output)))
+    facts_ = {name: (found.metadata if found else {})[name] for name in ("options", "versions", "input", "as_of")}
+    options_ = replace(change_options(base, run_id="job", rebase=True), metadata=facts_ | {"kind": "streaming"})
+    return commit_changes(LocalStore(str(output)), together(*several), options_)
+
+
+def late_names(output: Path) -> set[str]:
+    return {json.loads(line)["file"] for file in (output / "late").glob("*") for line in file.read_text().splitlines()}
+
+
+@pytest.mark.parametrize(("there_s", "new_s"), TOUCHING_S)
+def test_what_touches_a_span_of_another_run_is_late_and_joins_it_in_the_next_run(
+    tmp_path: Path, there_s: int, new_s: int
+) -> None:
+    output, batch = tmp_path / "out", tmp_path / "batch"
+    publish(tmp_path / "in", {(ANNA, there_s)})
+    added(publish(tmp_path / "in", {(ANNA, there_s), (BEN, 0)}), output)
+    all_ = publish(tmp_path / "in", {(ANNA, there_s), (ANNA, new_s), (BEN, 0)})
+    parts = built(all_, output, all_.of(ANNA, new_s))
+    assert streamed(all_, output, parts) == 1
+    assert_good(output)
+    assert late_names(output) == {all_.names[ANNA, new_s].file}
+    assert facts(output)["account"]["segments.late"] == 1
+    assert facts(output)["imbalances"] == []
+    assert sorted(committed_spans(output)) == [(1, 0), (1, 0)]
+    added(all_, output)
+    assert late_names(output) == set()
+    launch(places(all_.root, batch), OPTIONS, [])
+    without = ("revision", *PLACE_COLUMNS)
+    assert episodes(output, without) == episodes(batch, without)
+    assert steps(output) == steps(batch)
+    assert sorted(committed_spans(output)) == [(1, 0), (2, 1)]
+
+
+def test_what_is_late_by_another_run_is_noted_once_if_it_is_done_again_or_at_once(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    added(publish(tmp_path / "in", {(ANNA, 0)}), output)
+    all_ = publish(tmp_path / "in", {(ANNA, 0), (ANNA, 600), (BEN, 0)})
+    parts = built(all_, output, all_.of(ANNA, 600))
+    assert at_once([lambda: streamed(all_, output, parts)] * 4) == [1] * 4
+    streamed(all_, output, built(all_, output, all_.of(BEN, 0)))
+    assert streamed(all_, output, parts, base=0) == 1
+    assert late_names(output) == {all_.names[ANNA, 600].file}
+    assert len(list((output / "late").iterdir())) == 1
+    assert assert_good(output).version == 2
+    added(all_, output)
+    assert streamed(all_, output, parts) == 1
+    assert sorted(committed_spans(output)) == [(1, 0), (2, 1)]
+
+
+def test_the_next_piece_of_what_is_cut_on_the_grid_is_not_late(tmp_path: Path) -> None:
+    source, output = publish(tmp_path / "in", {(ANNA, start) for start in (0, 600, 1200, 1900)}), tmp_path / "out"
+    short = replace(change_options(None, run_id="job", rebase=True), spans=options(longest_span_h=0.5).spans)
+    store = LocalStore(str(output))
+    assert commit_changes(store, built(source, output, source.of(ANNA, 0, 600, 1200)), short) == 0
+    assert commit_changes(store, built(source, output, source.of(ANNA, 1900)), short) == 1
+    assert late_names(output) == set()
+    assert committed_spans(output) == [(3, 0), (1, 0)]
+
+
+def test_what_is_to_be_cut_by_dead_segments_is_late(tmp_path: Path) -> None:
+    source, output = publish(tmp_path / "in", {(ANNA, start) for start in (0, 600, 1200, 1900)}), tmp_path / "out"
+    short = replace(change_options(None, run_id="job", rebase=True), spans=options(longest_span_h=0.5).spans)
+    store = LocalStore(str(output))
+    for path in (source.root / str(name) for name in source.of(ANNA, 0, 600)):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert commit_changes(store, built(source, output, source.of(ANNA, 0, 600)), short) == 0
+    assert commit_changes(store, built(source, output, source.of(ANNA, 1200, 1900)), short) == 1
+    assert late_names(output) == {source.names[ANNA, start].file for start in (1200, 1900)}
 
 
 # ------------------------------------------------------------------------------------------------ killed
