@@ -93,6 +93,13 @@ def test_days_before_the_first_one_that_a_stream_polls_are_looked_at(tmp_path: P
     assert [one.file for one in unknown(late_start, 0, watermark_ms)] == [name_of(0, 3).file]
 
 
+def test_a_day_that_was_closed_just_now_is_left_in_peace_also_by_a_stream_that_has_just_started(tmp_path: Path) -> None:
+    options = made(tmp_path, {name_of(0, 3): NEW})
+    started = replace(options, watch=replace(options.watch, first_ms=FIRST_DAY_MS + DAY_MS))
+    closed_ms = FIRST_DAY_MS + DAY_MS + CLOSED_AFTER_MS + LONGEST_MS
+    assert [len(list(unknown(started, 0, time_ms))) for time_ms in (closed_ms - 1, closed_ms)] == [0, 1]
+
+
 def test_a_day_that_the_stream_still_polls_is_never_looked_at(tmp_path: Path) -> None:
     options = made(tmp_path, {name_of(day, 3): NEW for day in range(DAYS)})
     for hour in range(DAYS * 24):
@@ -104,7 +111,7 @@ def test_a_day_that_the_stream_still_polls_is_never_looked_at(tmp_path: Path) ->
 def test_every_old_day_has_its_turn(tmp_path: Path) -> None:
     names = [name_of(day, 3) for day in range(DAYS)]
     options = replace(made(tmp_path, dict.fromkeys(names, NEW)), days=2)
-    watermark_ms = FIRST_DAY_MS + 100 * DAY_MS
+    watermark_ms = FIRST_DAY_MS + (DAYS + 1) * DAY_MS
     looks = [{one.file for one in unknown(options, now_us, watermark_ms)} for now_us in range(40)]
     assert {len(found) for found in looks} == {2}
     assert set().union(*looks) == {name.file for name in names}

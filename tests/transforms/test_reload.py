@@ -46,8 +46,9 @@ def worlds(draw):
     at_min = draw(st.sampled_from([0, 7, 300, 1439]))
     new = name_at(at_min, draw(st.sampled_from([0, 5, longest_h * 60, longest_h * 90])), "new")
     names, ends_min = set(), at_min + draw(st.integers(-gap_min - 1, gap_min + 1))
-    for number in range(draw(st.integers(1, 12))):
-        lasts_min = draw(st.sampled_from([1, 5, 60, longest_h * 30, longest_h * 60 - 1, longest_h * 60]))
+    few_min = draw(st.sampled_from([[], [1, 5, 60]]))  # without them, what is met begins as early as it can
+    for number in range(draw(st.integers(1, 12 if few_min else 3))):
+        lasts_min = draw(st.sampled_from([longest_h * 30, longest_h * 60 - 1, longest_h * 60, *few_min]))
         names.add(name_at(ends_min - lasts_min, lasts_min, f"r{number}"))
         ends_min -= lasts_min + draw(st.sampled_from([0, 1, gap_min, gap_min, gap_min + 1]))
     after = draw(st.integers(0, 2))
@@ -89,6 +90,15 @@ def test_a_commit_of_a_stream_reads_every_span_that_touches_a_segment(world):
     }
     if new.duration_ms <= options.longest_ms:
         assert days_of(touching) <= set(near_days(new, options))
+
+
+def test_the_days_from_two_spans_before_to_the_day_after_the_watermark_are_reloaded():
+    options = SpanOptions(12 * MINUTE_MS, 12 * HOUR_MS)
+    assert reloaded_days(BEGIN_MS, BEGIN_MS + 25 * HOUR_MS, options) == [
+        f"2026-01-{day:02}" for day in (8, 9, 10, 11, 12)
+    ]
+    assert reloaded_days(BEGIN_MS + 13 * MINUTE_MS, BEGIN_MS, options) == [f"2026-01-{day:02}" for day in (9, 10, 11)]
+    assert reloaded_days(1000, 1000, options) == ["1970-01-01", "1970-01-02"]
 
 
 # ------------------------------------------------------------------------------------------------ from a dataset
