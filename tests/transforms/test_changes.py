@@ -178,6 +178,14 @@ def test_what_would_have_to_be_cut_with_what_is_there_is_late() -> None:
     assert is_late([span(2, 3, 4)], group(span(0, 1)))
 
 
+def test_what_would_have_to_cut_what_is_there_is_late() -> None:
+    """Each would be in cells of its own: from 3000 to 6000 it was not too long."""
+    end = SegmentName("p", "r", 9, 9, 6000, 6000, SHA)
+    other = BuiltSpan("p", "other", frozenset({name(3).file, name(4).file, name(5).file, end.file}))
+    assert is_late([other], group(span(2)))
+    assert not is_late([other], group(span(1)))
+
+
 def test_what_would_have_to_be_cut_with_what_is_dead_is_late() -> None:
     assert not is_late([], group(span(2, 3)))
     assert is_late([], group(span(2, 3)), dead=(0, 1))

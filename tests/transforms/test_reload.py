@@ -43,7 +43,7 @@ def worlds(draw):
     longest_h = draw(st.sampled_from([2, 3, 7, 12, 13, 20, 24, 30]))
     gap_min = draw(st.sampled_from([12, 60, 110]))
     options = SpanOptions(gap_min * MINUTE_MS, longest_h * HOUR_MS)
-    at_min = draw(st.sampled_from([0, 7, 300, 1439]))
+    at_min = draw(st.sampled_from([0, 7, 300, 1439]) | st.integers(0, 30 * 1440))  # anywhere in a cell of the grid
     new = name_at(at_min, draw(st.sampled_from([0, 5, longest_h * 60, longest_h * 90])), "new")
     names, ends_min = set(), at_min + draw(st.integers(-gap_min - 1, gap_min + 1))
     few_min = draw(st.sampled_from([[], [1, 5, 60]]))  # without them, what is met begins as early as it can
@@ -99,6 +99,14 @@ def test_the_days_from_two_spans_before_to_the_day_after_the_watermark_are_reloa
     ]
     assert reloaded_days(BEGIN_MS + 13 * MINUTE_MS, BEGIN_MS, options) == [f"2026-01-{day:02}" for day in (9, 10, 11)]
     assert reloaded_days(1000, 1000, options) == ["1970-01-01", "1970-01-02"]
+
+
+def test_a_commit_of_a_stream_reads_from_a_gap_and_two_spans_before_a_segment_to_a_gap_after_it():
+    options = SpanOptions(12 * MINUTE_MS, 12 * HOUR_MS)
+    assert near_days(name_at(5, 1), options) == ["2026-01-08", "2026-01-09", "2026-01-10"]
+    assert near_days(name_at(12, 1), options) == ["2026-01-09", "2026-01-10"]
+    assert near_days(name_at(1425, 3), options) == ["2026-01-09", "2026-01-10", "2026-01-11"]
+    assert near_days(name_at(1425, 13 * 60), options) == ["2026-01-10"]
 
 
 # ------------------------------------------------------------------------------------------------ from a dataset
