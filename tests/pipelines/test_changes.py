@@ -613,7 +613,7 @@ def test_after_any_history_the_dataset_is_good_and_has_the_spans_that_are_resolv
             several.append(built(source, output, *lists, round_=round_, provisional=provisional))
         parts = together(*several)
         taken = [Taken.from_json(line) for line in parts[TAKEN]]
-        found = resolve(expected.values(), groups_of(taken, decoded(parts)))
+        found = resolve(expected.values(), groups_of(taken, decoded(parts)), OPTIONS.spans)
         expected = {key: one for key, one in expected.items() if key not in found.removed} | found.added
         commit(output, parts, run_id=f"job{number}", rebase=True)
     if current_version(store) is not None:
