@@ -263,7 +263,7 @@ def _assert_ends_as_batch(history: list[Step], pool: list[Piece], whole: Path, f
 
 
 @pytest.mark.slow
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(15))
 def test_any_history_ends_as_one_batch_run(
     history: list[Step], pool: list[Piece], whole: Path, tmp_path_factory: pytest.TempPathFactory

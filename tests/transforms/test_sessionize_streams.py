@@ -13,7 +13,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
@@ -45,9 +45,11 @@ class Seed:
         return emitted_entry(name.file for name in self.names)
 
 
-def steps(*told: SegmentName | Seed | int | str) -> TestStream:
+def steps(*told: SegmentName | Seed | int | str) -> test_stream.TestStream:
     """Names are listed, numbers are the watermark."""
-    stream = TestStream(coder=beam.coders.TupleCoder([beam.coders.StrUtf8Coder()] * 2)).advance_watermark_to(at(0))
+    stream = test_stream.TestStream(
+        coder=beam.coders.TupleCoder([beam.coders.StrUtf8Coder()] * 2)
+    ).advance_watermark_to(at(0))
     now_ms = 0
     for one in told:
         if one == END:
@@ -79,7 +81,7 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 
 def play(
     runner: Runner,
-    stream: TestStream,
+    stream: test_stream.TestStream,
     firings: dict[str, list[list[list[SegmentName]]]],
     late: tuple[SegmentName, ...] = (),
     *,
