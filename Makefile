@@ -6,7 +6,11 @@ BIN := $(VENV)/bin
 CACHE := .cache
 PRISM := $(CACHE)/bin/prism
 BEAM_VERSION := 2.77.0
-SYSTEM_PACKAGES := libxkbcommon-dev xkb-data libx11-data
+SYSTEM_PACKAGES := libxkbcommon-dev xkb-data libx11-data linux-libc-dev
+# What the tests of the capture client work with: an X server, programs that have windows, a message bus.
+DESKTOP_PACKAGES := xvfb xauth openbox xterm x11-xkb-utils x11-utils x11-xserver-utils tint2 dbus at-spi2-core \
+	python3-gi gir1.2-gtk-3.0 python3-pyqt5 fonts-dejavu-core libxkbcommon-x11-0
+DESKTOP_COMMANDS := Xvfb openbox xterm setxkbmap xkbcomp xprop xrandr tint2 dbus-daemon
 XKB_FILES := /usr/share/X11/xkb/rules/evdev /usr/share/X11/locale/en_US.UTF-8/Compose
 OUT ?= out
 
@@ -28,18 +32,19 @@ $(VENV)/.run: setup.py constraints.txt | $(VENV)/bin/pip
 # Keyboard layouts: the library xkbcommon is built from source, and XKB's layouts and compose sequences are data of the system.
 $(VENV)/.system: | $(VENV)/bin/pip
 	@echo '#include <xkbcommon/xkbcommon-compose.h>' | $(CC) -E - >/dev/null 2>&1 && ls $(XKB_FILES) >/dev/null 2>&1 \
+		&& (for name in $(DESKTOP_COMMANDS); do command -v $$name >/dev/null || exit 1; done) && /usr/bin/python3 -c 'import gi, PyQt5' 2>/dev/null \
 		|| $(MAKE) --no-print-directory system
 	@touch $@
 
 system: ## Install what the tests need of the system (as root, by apt-get)
 	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
-		echo "Keyboard layouts need the system packages $(SYSTEM_PACKAGES) (names of Debian)."; \
+		echo "Keyboard layouts and the tests of the capture client need the system packages $(SYSTEM_PACKAGES) $(DESKTOP_PACKAGES) (names of Debian)."; \
 		echo "Install them, or run 'make system' as root on Debian or Ubuntu; then run make again."; exit 1; } >&2
 	apt-get update --quiet
-	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(SYSTEM_PACKAGES)
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(SYSTEM_PACKAGES) $(DESKTOP_PACKAGES)
 
 $(VENV)/.dev: setup.py constraints.txt $(VENV)/.system | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gcp,import,simulate,watch,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capture,gcp,import,simulate,watch,dev]'
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run ## A real recording and a simulated cohort become a dataset in out/dataset

@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=PACKAGES,
     package_dir={"taskreel": "taskreel"} | {f"taskreel.{folder}": folder for folder in FOLDERS},
-    package_data={"taskreel": ["py.typed"]},
+    package_data={"taskreel": ["py.typed"], "taskreel.capture": ["packaging/*"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",  # the pipeline
         "deltalake>=1.6,<2",  # the table layer: versions, atomic commits
@@ -32,6 +32,15 @@ setup(
         "zstandard>=0.23",  # tables that cross a shuffle
     ],
     extras_require={
+        "capture": [
+            "evdev>=2",  # input devices of the kernel; built from source against its headers
+            "jeepney>=0.9",  # D-Bus: is the session locked, has a password field the focus
+            "mss>=10",  # pictures of the screen
+            "pillow>=11",  # WebP
+            "xcffib>=1.13",  # the X server: input, windows, monitors
+            "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
+            "xxhash>=3.5",  # is this frame like one before
+        ],
         "gcp": ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6"],
         "import": [
             "av>=14",  # frames of the videos beside recordings
