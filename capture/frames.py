@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
-from taskreel.io.events import Kind
-from taskreel.io.segments import picture_hash
+from taskreel.io.kinds import Kind, picture_hash
 
 VISIBLE_DIFFERENCE = 24
 PPM = 1_000_000
