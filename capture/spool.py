@@ -188,8 +188,9 @@ class Spool:
             except BlockingIOError:
                 owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
                 raise SpoolBusyError(f"{self.root}: another publisher is at work (process {owner})") from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            with contextlib.suppress(OSError):  # a full disk is the more reason to publish
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)

@@ -142,18 +142,21 @@ def _errors_told(place: str) -> Iterator[None]:
         raise
     except (InvalidResponse, api.GoogleAPICallError) as error:
         raise _told(place, error) from error
-    except (DataCorruption, ValueError) as error:  # ValueError: a session of which the service kept less than a chunk
-        raise UnconfirmedError(f"{place}: the upload went wrong midway") from error
     except auth.TransportError as error:
         raise UnavailableError(f"{place}: no connection to where the account is checked") from error
     except auth.GoogleAuthError as error:
-        raise RefusedError(f"{place}: the account is not valid any more. {_LOGIN}") from error
+        raise RefusedError(f"{place}: {_UNKNOWN}") from error
     except _BROKEN as error:
         what = "does not answer" if isinstance(error, requests.Timeout) else "the connection breaks"
         raise UnavailableError(f"{place}: {what} ({type(error).__name__})") from error
+    except (DataCorruption, ValueError) as error:  # ValueError: a session of which the service kept less than a chunk
+        raise UnconfirmedError(f"{place}: the upload went wrong midway") from error
 
 
-_LOGIN = "Run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
+_UNKNOWN = (
+    "the store does not know this account, or its login has ended (401). "
+    "Run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
+)
 
 
 def _told(place: str, error: Any) -> StoreError:
@@ -161,7 +164,7 @@ def _told(place: str, error: Any) -> StoreError:
     if status in _BUSY:
         return UnavailableError(f"{place}: the store answers {status}", retry_after_s(error))
     if status == 401:
-        return RefusedError(f"{place}: the store does not know this account (401). {_LOGIN}")
+        return RefusedError(f"{place}: {_UNKNOWN}")
     if status == 403:
         return RefusedError(f"{place}: no permission (403). Grant the account storage.objectUser on the bucket")
     if status == 404 and _method(error) != "PUT":

@@ -7,6 +7,7 @@ the store takes a name once, so it is there once. Every step may be cut off at a
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import threading
 import time
@@ -206,15 +207,28 @@ class _Publisher:
             if fate in (Fate.CONFLICT, Fate.DAMAGED):
                 self._spool.set_aside(name, reason)
             elif fate != Fate.WITHHELD:
-                self._spool.mark_sent(name, keep=not self._options.remove_sent)
+                self._mark_sent(name)
         return len(data), fate, reason
+
+    def _mark_sent(self, name: SegmentName) -> None:
+        """Where there is no room for a folder to keep it in, it goes for good: the store has it."""
+        try:
+            self._spool.mark_sent(name, keep=not self._options.remove_sent)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._spool.mark_sent(name, keep=False)
 
     def _fate(self, name: SegmentName, data: bytes, withdrawn: set[str]) -> tuple[Fate, str]:
         sha256 = hashlib.sha256(data).hexdigest()
         if not sha256.startswith(name.sha):
             return Fate.DAMAGED, f"the file's sha256 is {sha256[:12]}…, not {name.sha}… as its name says"
-        if withdrawn and _consent_id(name, data) in withdrawn:
-            return Fate.WITHHELD, "consent was withdrawn"
+        if withdrawn:
+            consent_id = _consent_id(name, data)
+            if consent_id is None:
+                return Fate.DAMAGED, "under which consent it was recorded cannot be read"
+            if consent_id in withdrawn:
+                return Fate.WITHHELD, "consent was withdrawn"
         try:
             return (Fate.SENT if self._send(str(name), data) else Fate.PRESENT), ""
         except ContentConflictError as error:
@@ -250,11 +264,11 @@ def _consent_record(path: Path, data: bytes) -> ConsentRecord:
     return record
 
 
-def _consent_id(name: SegmentName, data: bytes) -> str:
+def _consent_id(name: SegmentName, data: bytes) -> str | None:
     """Of a segment whose bytes are proved; imported late, as it needs Arrow."""
     from taskreel.io.segments import SegmentError, SegmentFile
 
     try:
         return SegmentFile(name, data).header.consent_id
-    except SegmentError as error:
-        raise ConsentError(f"{name}: under which consent it was recorded cannot be read ({error})") from error
+    except SegmentError:
+        return None

@@ -1,0 +1,125 @@
+"""A publisher that is killed at any instant of an upload: after the next one, every segment is there once and whole."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from gcs_server import GcsServer
+from spool_files import PLACES, a_segment, broken_names, consent, contents, killed_at, spool_with
+
+from taskreel.capture.publisher.publish import PublishOptions, publish_once
+from taskreel.capture.spool import OUTBOX, SENT, Spool
+from taskreel.io.stores import LocalStore
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import taskreel.publishing, taskreel.upkeep; from taskreel.app import app; app()",
+    "publish",
+]
+NUMBERS = range(6)
+SIZE_BYTES = 600_000
+
+
+def start(spool: Path, to: str, *args: str) -> subprocess.Popen[bytes]:
+    command = [*COMMAND, "--spool", str(spool), "--to", to, *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE if "--json" in args else subprocess.DEVNULL)
+
+
+def first_outcome_s(spool: Path, to: str) -> tuple[float, float]:
+    """When an undisturbed publisher first reports a segment, and when it ends: between them lie the uploads."""
+    began_s = time.monotonic()
+    with start(spool, to, "--json", "--bandwidth", "6M") as process:
+        assert process.stdout
+        process.stdout.readline()
+        first_s = time.monotonic() - began_s
+        process.stdout.read()
+    assert process.returncode == 0
+    return first_s, time.monotonic() - began_s
+
+
+def kill_after(instant_s: float, spool: Path, to: str, *args: str) -> bool:
+    """Whether it was still alive."""
+    with start(spool, to, "--bandwidth", "6M", *args) as process:
+        try:
+            process.wait(instant_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.returncode == -signal.SIGKILL
+
+
+KILLS = pytest.mark.parametrize(
+    "kills", [pytest.param(10, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.soak)]
+)
+
+
+@KILLS
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("place", ["gcs", "folder"])
+def test_a_kill_at_any_instant_costs_nothing(place: str, kills: int, gcs: GcsServer, tmp_path: Path) -> None:
+    dice = random.Random(kills)
+    expected = {str(name): data for name, data in (a_segment(number, SIZE_BYTES) for number in NUMBERS)}
+    expected["consent/v1/c1.json"] = consent().to_json()
+    gcs.create_bucket("trial")
+    a_spool(tmp_path / "trial")
+    first_s, end_s = first_outcome_s(tmp_path / "trial", "gs://trial" if place == "gcs" else str(tmp_path / "trial-to"))
+    killed = amid = 0
+    for kill in range(kills):
+        root = tmp_path / str(kill)
+        spool = a_spool(root / "spool")
+        gcs.create_bucket(f"b{kill}")
+        to = f"gs://b{kill}" if place == "gcs" else str(root / "store")
+        args = ["--remove-sent"] if kill % 2 else []
+        killed += kill_after(dice.uniform(first_s * 0.8, end_s), spool.root, to, *args)
+
+        there = found(gcs, kill, root, place)
+        assert there.items() <= expected.items()
+        amid += 0 < len(there) < len(expected)
+        assert broken_names(spool.root) == []
+        for number in NUMBERS:
+            name = a_segment(number, SIZE_BYTES)[0]
+            places = [part for part in PLACES if spool.path_of(part, name).exists()]
+            assert places == [OUTBOX] or (places in ([SENT], []) and str(name) in there)
+
+        assert start(spool.root, to).wait() == 0
+        assert found(gcs, kill, root, place) == expected
+        assert spool.unsent() == []
+    assert killed > kills // 2
+    assert amid > kills // 4
+
+
+def a_spool(root: Path) -> Spool:
+    spool = spool_with(root, *NUMBERS, size_bytes=SIZE_BYTES)
+    spool.keep_consent(consent())
+    return spool
+
+
+def found(gcs: GcsServer, kill: int, root: Path, place: str) -> dict[str, bytes]:
+    if place == "gcs":
+        return {name: bytes(item.data) for name, item in gcs.objects(f"b{kill}").items()}
+    return contents(root / "store") if (root / "store").exists() else {}
+
+
+def test_a_kill_before_any_call_of_the_system_costs_nothing(tmp_path: Path) -> None:
+    """The same, at every call that changes the spool or a folder as the store."""
+    expected = {str(name): data for name, data in (a_segment(0), a_segment(1))}
+    for at in range(200):
+        spool = spool_with(tmp_path / str(at) / "spool", 0, 1)
+        store = LocalStore(str(tmp_path / str(at) / "store"))
+        was_killed = killed_at(at, lambda spool=spool, store=store: publish_once(spool, store, PublishOptions()))
+        there = contents(store.root) if store.root.exists() else {}
+        assert there.items() <= expected.items()
+        for name in (a_segment(0)[0], a_segment(1)[0]):
+            (part,) = (part for part in PLACES if spool.path_of(part, name).exists())
+            assert part == OUTBOX or str(name) in there
+        publish_once(spool, store, PublishOptions())
+        assert contents(store.root) == contents(spool.root / SENT) == expected
+        if not was_killed:
+            break
+    assert 20 < at < 200
