@@ -43,7 +43,11 @@ class GcsUploads(Uploads):
 
     @cached_property
     def _bucket(self) -> Any:
-        return new_gcs_client(_MeteredAdapter(self._options.meter)).bucket(self._store.bucket_name)
+        try:
+            client = new_gcs_client(_MeteredAdapter(self._options.meter))
+        except StoreError as error:  # no credentials
+            raise RefusedError(str(error)) from error
+        return client.bucket(self._store.bucket_name)
 
     def send(self, name: str, data: bytes) -> bool:
         """See `Uploads.send`."""

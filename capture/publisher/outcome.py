@@ -90,8 +90,9 @@ class Summary:
 
     @property
     def has_trouble(self) -> bool:
-        """Whether the store is better left alone for a while."""
-        return bool(self.problem or self.left) and not self.was_stopped
+        """Whether the store is better left alone for a while: the round ended early, or nothing arrived."""
+        arrived = sum(self.fates[fate] for fate in CONFIRMED)
+        return bool(self.problem or (self.left and not arrived)) and not self.was_stopped
 
     @property
     def exit_code(self) -> int:

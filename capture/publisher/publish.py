@@ -25,7 +25,8 @@ from taskreel.io.stores import ContentConflictError, Store, StoreError
 from taskreel.io.uploads import RefusedError, SendOptions, UnavailableError, UnconfirmedError, uploads_to
 
 _FAILURES_IN_A_ROW = 2
-"""One segment that the store does not take holds up no other; two in a row, and it is the store."""
+"""One segment that the store does not take holds up no other. Two in a row, and it is the store; also if it asks to be
+left alone."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class _SpoolError(Exception):
 
 @contextlib.contextmanager
 def _spool_errors() -> Iterator[None]:
+    """That a file is gone is another matter: a person may remove it."""
     try:
         yield
     except FileNotFoundError:
@@ -139,9 +141,11 @@ class _Publisher:
     def round(self) -> Summary:
         """Consent records, then segments, the oldest first. What fails is in the summary."""
         began_s = time.monotonic()
-        names = self._spool.unsent()
+        names: list[SegmentName] = []
         summary = Summary()
         try:
+            with _spool_errors():
+                names = self._spool.unsent()
             self._send_segments(names, self._send_consent(), summary)
         except StoppedError:
             summary.was_stopped = True
@@ -161,8 +165,10 @@ class _Publisher:
 
     def _send_consent(self) -> set[str]:
         """Send the records that the store does not have; the ids of those that are withdrawn."""
-        with _spool_errors():
-            records = {path: path.read_bytes() for path in self._spool.consent_records()}
+        records: dict[Path, bytes] = {}
+        for path in self._spool.consent_records():
+            with contextlib.suppress(FileNotFoundError), _spool_errors():
+                records[path] = path.read_bytes()
         for path, data in records.items():
             record = _consent_record(path, data)
             if self._told.get(path) != data:
@@ -190,7 +196,7 @@ class _Publisher:
             except (UnavailableError, UnconfirmedError, _SpoolError) as error:
                 size_bytes, fate, reason = 0, Fate.FAILED, str(error)
                 failures += 1
-                if failures == _FAILURES_IN_A_ROW:
+                if failures == _FAILURES_IN_A_ROW or getattr(error, "retry_after_s", 0.0):
                     raise
             else:
                 failures = 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from gcs_server import Fault, GcsServer
+from google.auth.exceptions import DefaultCredentialsError
 from spool_files import contents, disk_that_fails
 
 from taskreel.io.gcs_uploads import CHUNK_BYTES
@@ -205,6 +206,16 @@ def test_a_refusal_is_told_with_its_remedy_and_asked_once(
     with pytest.raises(RefusedError, match=rf"{status}.*{remedy}"):
         cloud.send(NAME, data)
     assert fault.fired == 1
+
+
+def test_a_machine_without_credentials_is_told_what_to_do(gcs: GcsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def default(*args: Any, **kwargs: Any) -> None:
+        raise DefaultCredentialsError("none")
+
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    monkeypatch.setattr("google.auth.default", default)
+    with pytest.raises(RefusedError, match="gcloud auth application-default login"):
+        uploads_to(open_store("gs://lake/root")).send(NAME, SMALL)
 
 
 @FILES

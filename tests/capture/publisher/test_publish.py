@@ -388,13 +388,31 @@ def test_a_watch_tries_a_store_that_refuses_at_longer_and_longer_intervals_and_s
     assert last.exit_code == 0
 
 
-def test_a_watch_comes_back_no_sooner_than_the_store_asked(gcs: GcsServer, cloud: Store, tmp_path: Path) -> None:
-    spool = spool_with(tmp_path, 0, 1)
-    gcs.faults.add(Fault("POST", "status", status=429, headers={"Retry-After": "5000"}, times=2))
+@pytest.mark.parametrize("numbers", [[0], [0, 1]])
+def test_a_watch_comes_back_no_sooner_than_the_store_asked(
+    numbers: list[int], gcs: GcsServer, cloud: Store, tmp_path: Path
+) -> None:
+    spool = spool_with(tmp_path, *numbers)
+    fault = gcs.faults.add(Fault("POST", "status", status=429, headers={"Retry-After": "5000"}))
     stopped = Pauses(2)
     publish_watch(spool, cloud, PublishOptions(retries=FAST), Seen(), stopped)
-    assert stopped.pauses_s == [5000, 30]
-    assert names_in(cloud) == names_of(0, 1)
+    assert (stopped.pauses_s, fault.seen) == ([5000, 30], 1 + len(numbers))
+    assert names_in(cloud) == names_of(*numbers)
+
+
+def test_a_watch_whose_store_takes_all_but_one_keeps_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, store = spool_with(tmp_path / "spool", 0, 1), open_store(str(tmp_path / "store"))
+    true = FolderUploads.send
+
+    def send(uploads: FolderUploads, path: str, data: bytes) -> bool:
+        if path == names_of(0)[0]:
+            raise UnavailableError("no")
+        return true(uploads, path, data)
+
+    monkeypatch.setattr(FolderUploads, "send", send)
+    stopped = Pauses(3)
+    publish_watch(spool, store, PublishOptions(retries=FAST), Seen(), stopped)
+    assert stopped.pauses_s == [30, 60, 120]
 
 
 class Pauses(threading.Event):
