@@ -41,7 +41,7 @@ class Watchers:
         changed: Callable[[], None] = lambda: None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`changed` is called, from a watcher's thread, when `session` may have changed; `environ` says where buses are."""
+        """`changed` is called, from a watcher's thread, when `session` changed; `environ` says where the buses are."""
         self.session = Session(changed)
         self._passwords = Guard("password", Withholds.KEYS)
         self._input_methods = Causes(Guard("ime", Withholds.TEXT))

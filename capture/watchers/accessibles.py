@@ -72,7 +72,8 @@ class ToolkitSwitch:
     """The session's setting `org.a11y.Status.IsEnabled`, switched on while it is needed, as screen readers do.
 
     Qt tells nothing without it. It is the person's own setting and kept by the desktop: it is put back if it was off,
-    unless a screen reader has come meanwhile. A recorder that was killed leaves it on; programs then do a little more work.
+    unless a screen reader has come meanwhile. A recorder that was killed leaves it on, which costs
+    programs a little work.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:

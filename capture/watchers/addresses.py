@@ -26,7 +26,7 @@ def system_bus(environ: Mapping[str, str]) -> str:
 
 
 def ibus_bus(environ: Mapping[str, str], display: str = "") -> str:
-    """The address of IBus's own bus, of its variable or of the file that its daemon writes; empty if it does not run."""
+    """The address of IBus's own bus, by its variable or the file that its daemon writes; empty if it does not run."""
     if address := environ.get("IBUS_ADDRESS"):
         return address
     try:

@@ -52,7 +52,8 @@ class IbusWatcher(BusWatcher):
 
     def heard(self, bus: Bus, signal: Signal) -> None:
         """Another engine."""
-        self._tell(signal.body[0])
+        if signal.member == "GlobalEngineChanged":
+            self._tell(signal.body[0])
 
     def _tell(self, engine: str) -> None:
         self._causes.tell(self.name, bool(engine) and not engine.startswith("xkb:"))

@@ -122,7 +122,7 @@ class LockerWatcher(BusWatcher):
     def heard(self, bus: Bus, signal: Signal) -> None:
         """Follow the lockers, and who comes and goes."""
         match signal.member:
-            case "ActiveChanged":
+            case "ActiveChanged" if signal.interface in _LOCKERS:
                 self._session.tell_locked(signal.interface, bool(signal.body[0]))
                 self._gone.discard(signal.interface)
                 self.absence = ""

@@ -57,7 +57,8 @@ class PasswordWatcher(BusWatcher):
         bus.listen(interface=_OBJECT, member="StateChanged", arg0="focused")
         bus.listen(interface=_WINDOW, member="Deactivate")
         bus.listen(interface=_BUS, member="NameOwnerChanged")
-        accessibles.register(bus, "object:state-changed:focused", "window:deactivate")
+        # Qt tells of windows that are left only to those who ask for windows that are entered, too.
+        accessibles.register(bus, "object:state-changed:focused", "window:activate", "window:deactivate")
         self.focused = None
         with contextlib.suppress(BusError, CallError):  # without it GTK tells all the same
             self._toolkits.switch_on()

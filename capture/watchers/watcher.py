@@ -45,13 +45,13 @@ class BusWatcher(ABC):
         Raises `BusError` or `CallError` if nothing can.
         """
 
-    def heard(self, bus: Bus, signal: Signal) -> None:
-        """A signal of those that `begin` asked for."""
+    def heard(self, bus: Bus, signal: Signal) -> None:  # noqa: B027
+        """A signal: one of those that `begin` asked for, or one that the bus sends to each (`NameAcquired`)."""
 
-    def due(self, bus: Bus) -> None:
+    def due(self, bus: Bus) -> None:  # noqa: B027
         """`due_s` has come."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027
         """The watcher was stopped: put back what was changed. Must take less than 100 ms."""
 
     def start(self) -> None:

@@ -30,7 +30,6 @@ from jeepney import (
     new_signal,
 )
 from jeepney.io.blocking import open_dbus_connection
-
 from x_server import end
 
 _LIMIT_S = 20

@@ -108,9 +108,9 @@ def test_a_property_that_logind_does_not_send_is_asked_for(bus: PrivateBus) -> N
 
 def test_what_logind_says_at_the_start_counts(bus: PrivateBus) -> None:
     session = Session()
-    with logind(bus, locked=True, active=False, sleeping=True):
-        with watched(LogindWatcher(session, {"DBUS_SYSTEM_BUS_ADDRESS": bus.address})):
-            assert (session.is_locked, session.is_active_session, session.is_suspending) == (True, False, True)
+    environ = {"DBUS_SYSTEM_BUS_ADDRESS": bus.address}
+    with logind(bus, locked=True, active=False, sleeping=True), watched(LogindWatcher(session, environ)):
+        assert (session.is_locked, session.is_active_session, session.is_suspending) == (True, False, True)
 
 
 def test_without_a_session_sleep_is_noticed_and_the_reason_said(bus: PrivateBus) -> None:
