@@ -105,7 +105,7 @@ def test_a_field_that_had_the_focus_before_is_found(x: XServer, bus: PrivateBus,
     """Also in Qt, which begins to tell only when the watcher switches its accessibility on."""
     with injected(x) as injector:
         x.start("/usr/bin/python3", "-c", program, env=bus.environ)
-        wait_for(lambda: "0x0" not in x.run("xprop", "-root", "_NET_ACTIVE_WINDOW"), "a window with the focus")
+        wait_for(lambda: has_focus(x), "a window with the focus")
         injector.tap(TAB)
         with watched(bus) as (_, guard):
             wait_for(lambda: guard.is_on, "the field that had the focus before")
@@ -125,6 +125,12 @@ def test_the_setting_of_the_session_is_put_back_unless_a_screen_reader_came(bus:
         pass
     assert launcher.property(status, "IsEnabled"), "it was on before"
     launcher.close()
+
+
+def has_focus(x: XServer) -> bool:
+    """Whether a window has the focus."""
+    said = x.run("xprop", "-root", "_NET_ACTIVE_WINDOW")
+    return "# 0x" in said and "# 0x0" not in said
 
 
 def says_focused(program: Program, path: str, on: int = 1) -> None:
