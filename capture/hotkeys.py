@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from taskreel.capture.sources.protocol import Event
-from taskreel.io.events import Kind
+from taskreel.io.events import Flag, Kind
 
 _SIDES = {
     f"{modifier}{side}": modifier for modifier in ("ctrl", "alt", "shift", "win") for side in ("left", "right", "")
@@ -50,7 +50,9 @@ class Chord:
         names = [_ALIASES.get(name, name) for name in (part.strip() for part in text.lower().split("+"))]
         *modifiers, key = [_SIDES.get(name, name) for name in names]
         if not all(names) or key in _SIDES.values() or not set(modifiers) <= set(_SIDES.values()):
-            raise ValueError(f"hotkey {text!r}: name modifiers (ctrl, alt, shift, win) and one key, as ctrl+alt+shift+p")
+            raise ValueError(
+                f"hotkey {text!r}: name modifiers (ctrl, alt, shift, win) and one key, as ctrl+alt+shift+p"
+            )
         if not _WRITE_NOTHING & set(modifiers) and key not in _ALONE:
             raise ValueError(f"hotkey {text!r} would be typed by accident: add ctrl, alt or win, as ctrl+alt+shift+p")
         return cls(frozenset(modifiers), key)
@@ -62,19 +64,21 @@ class Chord:
         return self._down(event, event.key) if event.kind is Kind.KEY_DOWN else self._up(event.key)
 
     def _down(self, event: Event, key: str) -> ChordState:
+        if event.flags & Flag.AUTO_REPEAT:
+            if key in self._held:
+                self._held[key].append(event)
+            return ChordState(is_part=key in self._own)
+        self._own.discard(key)  # it is pressed anew, so its release was missed
         if key in _SIDES:
-            self._held.setdefault(key, []).append(event)
-        elif key == self.key and key not in self._own and self._has_modifiers():
+            self._held[key] = [event]
+        elif key == self.key and {_SIDES[name] for name in self._held} == self.modifiers:
             earlier = tuple(down for name in self._held if name not in self._own for down in self._held[name])
-            self._own = {key, *self._held}
+            self._own |= {key, *self._held}
             return ChordState(is_complete=True, is_part=True, earlier=earlier)
-        return ChordState(is_part=key in self._own)
+        return ChordState()
 
     def _up(self, key: str) -> ChordState:
         is_part = key in self._own
         self._own.discard(key)
         self._held.pop(key, None)
         return ChordState(is_part=is_part)
-
-    def _has_modifiers(self) -> bool:
-        return {_SIDES[name] for name in self._held} == self.modifiers

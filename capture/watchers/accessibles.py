@@ -71,9 +71,9 @@ def find_focused(bus: Bus, limit_s: float) -> Accessible | None:
 class ToolkitSwitch:
     """The session's setting `org.a11y.Status.IsEnabled`, switched on while it is needed, as screen readers do.
 
-    Qt tells nothing without it. It is the person's own setting and kept by the desktop: it is put back if it was off,
-    unless a screen reader has come meanwhile. A recorder that was killed leaves it on, which costs
-    programs a little work.
+    Qt tells nothing without it, and Qt 5 looks at it only when a program starts (tried). It is the person's own setting
+    and kept by the desktop: it is put back if it was off, unless a screen reader has come meanwhile. A recorder that
+    was killed leaves it on, which costs programs a little work.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:

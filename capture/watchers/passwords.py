@@ -4,8 +4,9 @@ Toolkits tell of each change of focus, and are asked for the role of the widget 
 mostly comes within a few milliseconds, while events are held for `HOLD_US`, so nothing is withheld before it is known,
 and the Tab key that left a field is kept. If it takes longer than `PATIENCE_S`, keys are withheld until it comes.
 
-What it does not see: prompts in terminals, programs without accessibility (Chromium and Electron unless it was on when
-they were started), and the first keys in a program so busy that it tells of the focus 100 ms late.
+What it does not see: prompts in terminals; programs without accessibility; programs that look at the session's setting
+only when they start and were started before the watcher switched it on (Qt 5, Chromium, Electron: start them after, or
+keep it on for good); and the first keys in a program so busy that it tells of the focus 100 ms late.
 """
 
 from __future__ import annotations
