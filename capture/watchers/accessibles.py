@@ -41,10 +41,9 @@ def connect(environ: Mapping[str, str]) -> Bus:
 
 def register(bus: Bus, *events: str) -> None:
     """Have programs send these events. Raises `CallError` if there is no registry."""
-    bus.start_program(_REGISTRY)
     registry = Remote(_REGISTRY, "/org/a11y/atspi/registry", _REGISTRY)
     for event in events:
-        bus.call(registry, "RegisterEvent", "sass", event, [], "")
+        bus.call(registry, "RegisterEvent", "sass", event, [], "", may_start=True)
 
 
 def is_password(answer: tuple[object, ...] | None) -> bool:
@@ -114,8 +113,8 @@ class _Launcher:
 def _address(environ: Mapping[str, str]) -> str:
     with _Launcher(environ) as launcher:
         try:
-            launcher.bus.start_program(_LAUNCHER)
-            (address,) = launcher.bus.call(Remote(_LAUNCHER, "/org/a11y/bus", _LAUNCHER), "GetAddress")
+            bus = Remote(_LAUNCHER, "/org/a11y/bus", _LAUNCHER)
+            (address,) = launcher.bus.call(bus, "GetAddress", may_start=True)
         except CallError as error:
             raise BusError(f"no accessibility bus ({error}): {_REMEDY}") from None
         return str(address)

@@ -76,25 +76,33 @@ class Bus:
         terms = ["type='signal'", *(f"{key}='{value}'" for key, value in rule.items())]
         self._send(message_bus.AddMatch(",".join(terms)), lambda _: None)
 
-    def call(self, to: Remote, method: str, signature: str = "", *body: Any, limit_s: float = CALL_LIMIT_S) -> Any:
-        """The values that a method returns; signals that come meanwhile are kept. Raises `CallError`."""
+    def call(
+        self,
+        to: Remote,
+        method: str,
+        signature: str = "",
+        *body: Any,
+        limit_s: float = CALL_LIMIT_S,
+        may_start: bool = False,
+    ) -> Any:
+        """The values that a method returns; signals that come meanwhile are kept. Raises `CallError`.
+
+        Only with `may_start` the bus starts the program that is called, if it does not run.
+        """
         answers: list[tuple[Any, ...] | None] = []
-        self.ask(to, method, signature, *body, answered=answers.append)
+        self._send(_call(to, method, signature, body, may_start), answers.append)
         until_s = time.monotonic() + limit_s
         while not answers:
             if time.monotonic() > until_s:
                 raise CallError(f"{to.name} did not answer {method} in {limit_s:g} s")
             self._take_message(until_s)
         if answers[0] is None:
-            raise CallError(f"{to.name} refused {method}")
+            raise CallError(f"{to.name} does not run, or refused {method}")
         return answers[0]
 
-    def ask(self, to: Remote, method: str, signature: str = "", *body: Any, answered: Answered) -> None:
-        """Call a method without waiting: `answered` is called while something is received. Starts no program."""
-        address = DBusAddress(to.path, to.name, to.interface)
-        message = new_method_call(address, method, signature or None, body)
-        message.header.flags |= MessageFlag.no_auto_start
-        self._send(message, answered)
+    def ask(self, to: Remote, method: str, *, answered: Answered) -> None:
+        """Call a method without waiting: `answered` is called while something is received."""
+        self._send(_call(to, method, "", (), False), answered)
 
     def property(self, of: Remote, name: str) -> Any:
         """The value of a property. Raises `CallError`."""
@@ -106,16 +114,6 @@ class Bus:
         """Set a property. Raises `CallError`."""
         properties = Remote(of.name, of.path, "org.freedesktop.DBus.Properties")
         self.call(properties, "Set", "ssv", of.interface, name, (signature, value))
-
-    def start_program(self, name: str) -> None:
-        """Have the bus start the program that owns a name, if it does not run. Raises `CallError`."""
-        self.call(
-            Remote("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"),
-            "StartServiceByName",
-            "su",
-            name,
-            0,
-        )
 
     def receive(self, until_s: float) -> Signal | None:
         """The next signal; None if none comes before a time (`time.monotonic`, may be infinite)."""
@@ -167,3 +165,10 @@ class Bus:
 
     def _lost(self, error: OSError) -> BusError:
         return BusError(f"the {self._what} is gone: {error.strerror or error}")
+
+
+def _call(to: Remote, method: str, signature: str, body: tuple[Any, ...], may_start: bool) -> Message:
+    message = new_method_call(DBusAddress(to.path, to.name, to.interface), method, signature or None, body)
+    if not may_start:
+        message.header.flags |= MessageFlag.no_auto_start
+    return message

@@ -26,7 +26,7 @@ PATIENCE_S = 0.05
 """How long the answer may take before keys are withheld: half of what events are held for."""
 
 _SEARCH_S = 0.5
-_SEARCH_AGAIN_S = 1.0
+_SEARCHES, _SEARCH_AGAIN_S = 3, 1.0
 """Toolkits that learn only now that they shall tell need a moment until they can be asked."""
 
 _OBJECT, _WINDOW = "org.a11y.atspi.Event.Object", "org.a11y.atspi.Event.Window"
@@ -47,7 +47,7 @@ class PasswordWatcher(BusWatcher):
         self._since_us = 0
         """When the news came that it has the focus."""
         self._is_asking = False
-        self._is_searching = False
+        self._searches_left = 0
 
     def connect(self) -> Bus:
         """The accessibility bus."""
@@ -63,10 +63,8 @@ class PasswordWatcher(BusWatcher):
         self.focused = None
         with contextlib.suppress(BusError, CallError):  # without it GTK tells all the same
             self._toolkits.switch_on()
+        self._searches_left = _SEARCHES
         self._search(bus)
-        self._is_searching = self.focused is None
-        if self._is_searching:
-            self.due_s = time.monotonic() + _SEARCH_AGAIN_S
         return ""
 
     def heard(self, bus: Bus, signal: Signal) -> None:
@@ -86,8 +84,7 @@ class PasswordWatcher(BusWatcher):
         """The answer takes too long; or it is time to search once more."""
         if self._is_asking:
             self._guard.switch(True, self._since_us)
-        elif self._is_searching:
-            self._is_searching = False
+        elif self._searches_left:
             self._search(bus)
 
     def end(self) -> None:
@@ -96,15 +93,17 @@ class PasswordWatcher(BusWatcher):
             self._toolkits.put_back()
 
     def _search(self, bus: Bus) -> None:
-        widget = accessibles.find_focused(bus, _SEARCH_S)
-        if widget and not self.focused:
+        self._searches_left -= 1
+        if widget := accessibles.find_focused(bus, _SEARCH_S):
             self._gained(bus, widget)
+        elif self._searches_left:
+            self.due_s = time.monotonic() + _SEARCH_AGAIN_S
 
     def _gained(self, bus: Bus, widget: Accessible) -> None:
         if widget == self.focused:
             return  # GTK says it twice
         self.focused, self._since_us, self._is_asking = widget, monotonic_us(), True
-        self._is_searching = False
+        self._searches_left = 0
         self.due_s = time.monotonic() + PATIENCE_S
         bus.ask(widget.remote(), "GetRole", answered=lambda answer: self._answered(widget, answer))
 
