@@ -14,7 +14,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from taskreel.capture.indicators.process import show_process_name
@@ -70,9 +69,11 @@ class Indicators:
 
     def close(self) -> None:
         """Take all away but the state file and the last line. More than once if need be."""
-        for part in filter(None, (self._line, self._icon, self._notices)):
-            with suppress(Exception):
-                part.close()
+        self._try("terminal", self._line.close)
+        if self._icon:
+            self._icon.close()
+        if self._notices:
+            self._notices.close()
 
     def _make_icon(self, display: str, on_toggle: Callable[[], None]) -> TrayIcon | None:
         try:

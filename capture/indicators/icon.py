@@ -11,10 +11,14 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from xcffib.xproto import ARC, CW, GC, RECTANGLE, Atom, EventMask, PropMode, WindowClass
+import xcffib.xproto
+from xcffib.xproto import CW, GC, Atom, EventMask, PropMode, WindowClass
 
 from taskreel.capture.indicators.state import Phase
 from taskreel.capture.settings import OWN_NAME
+
+_ARC: Any = xcffib.xproto.ARC
+_RECTANGLE: Any = xcffib.xproto.RECTANGLE
 
 _SIZE_PX = 24
 _XEMBED_MAPPED = 1
@@ -82,12 +86,12 @@ class Icon:
         self._core.ClearArea(False, self.window, 0, 0, 0, 0)
         self._core.ChangeGC(self._gc, GC.Foreground, [self._pixel(_COLORS[phase])])
         if phase is Phase.RECORDING:
-            self._core.PolyFillArc(self.window, self._gc, 1, [ARC.synthetic(left, top, side, side, 0, 360 * 64)])
+            self._core.PolyFillArc(self.window, self._gc, 1, [_ARC.synthetic(left, top, side, side, 0, 360 * 64)])
             return
         bar = side // 3
         is_square = phase in (Phase.QUOTA, Phase.STOPPED)
         places = [(left, side)] if is_square else [(left, bar), (left + side - bar, bar)]
-        bars = [RECTANGLE.synthetic(x, top, width, side) for x, width in places]
+        bars = [_RECTANGLE.synthetic(x, top, width, side) for x, width in places]
         self._core.PolyFillRectangle(self.window, self._gc, len(bars), bars)
 
     def _introduce(self) -> None:

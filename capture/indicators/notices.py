@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from taskreel.capture.indicators.state import Phase
 from taskreel.capture.settings import OWN_NAME
@@ -70,7 +71,16 @@ class Notices:
         hints = {"urgency": ("y", urgency), "transient": ("b", phase is not Phase.QUOTA)}
         bus = Bus(session_bus(self._environ), "session bus")
         try:
-            shown = (OWN_NAME, replaces, _ICON, title, text.format(hotkey=self._hotkey), [], hints, _SHOWN_FOR_MS)
+            shown: tuple[Any, ...] = (
+                OWN_NAME,
+                replaces,
+                _ICON,
+                title,
+                text.format(hotkey=self._hotkey),
+                [],
+                hints,
+                _SHOWN_FOR_MS,
+            )
             (number,) = bus.call(_SERVER, "Notify", "susssasa{sv}i", *shown, limit_s=_LIMIT_S, may_start=True)
         finally:
             bus.close()

@@ -65,7 +65,8 @@ class TrayIcon:
             self.absence = f"the tray's icon failed: {type(error).__name__}"
 
     def _watch(self) -> None:
-        connection = xcffib.connect(self._display or None)
+        connect: Any = xcffib.connect
+        connection = connect(self._display or None)
         try:
             dock = _Dock(connection, self._on_toggle)
             shown = None

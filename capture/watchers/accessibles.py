@@ -52,14 +52,17 @@ def is_password(answer: tuple[object, ...] | None) -> bool:
 
 
 def find_focused(bus: Bus, limit_s: float) -> Accessible | None:
-    """The widget with the focus, searched in the windows that are active; None if it is not found in time."""
+    """The widget with the focus, searched in the windows that are active; None if it is not found in time.
+
+    News of the focus (`StateChanged`) ends the search: they say more, and must not wait.
+    """
     until_s = time.monotonic() + limit_s
     waiting: list[Accessible] = []
     for program in _children(bus, Accessible(_REGISTRY, _ROOT_PATH)):
         if time.monotonic() > until_s:
             return None
         waiting += [window for window in _children(bus, program) if _STATE_ACTIVE in _states(bus, window)]
-    while waiting and time.monotonic() < until_s:
+    while waiting and time.monotonic() < until_s and not bus.has_heard("StateChanged"):
         widget = waiting.pop()
         if _STATE_FOCUSED in _states(bus, widget):
             return widget

@@ -122,6 +122,10 @@ class Bus:
                 return None
         return self._signals.popleft()
 
+    def has_heard(self, member: str) -> bool:
+        """Whether a signal with this name waits to be received."""
+        return any(signal.member == member for signal in self._signals)
+
     def hang_up(self) -> None:
         """Make whoever waits on this bus fail with `BusError` at once. From any thread."""
         with contextlib.suppress(OSError):

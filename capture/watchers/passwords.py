@@ -26,7 +26,7 @@ PATIENCE_S = 0.05
 """How long the answer may take before keys are withheld: half of what events are held for."""
 
 _SEARCH_S = 0.5
-_SEARCHES, _SEARCH_AGAIN_S = 3, 1.0
+_SEARCHES, _SEARCH_AGAIN_S = 5, 1.0
 """Toolkits that learn only now that they shall tell need a moment until they can be asked."""
 
 _OBJECT, _WINDOW = "org.a11y.atspi.Event.Object", "org.a11y.atspi.Event.Window"

@@ -218,6 +218,19 @@ def test_in_a_tray_with_transparency_the_icon_has_it_and_fits_the_size(x: XServe
     tray.eye.connection.disconnect()
 
 
+def test_an_icon_that_the_tray_puts_out_is_no_window_on_the_desktop(x: XServer, eye: Eye) -> None:
+    tray = ArgbTray(x.display)
+    icon = TrayIcon(x.display, lambda: None)
+    window = tray.dock()
+    wait_for(lambda: not icon.absence, "the icon to know")
+    tray.eye.core.ReparentWindow(window, eye.root, 0, 0)
+    tray.eye.connection.flush()
+    wait_for(lambda: not eye.icons(), "the end of the icon")
+    wait_for(lambda: icon.absence == NO_TRAY, "the icon to know")
+    icon.close()
+    tray.eye.connection.disconnect()
+
+
 def test_without_a_display_the_reason_is_said() -> None:
     icon = TrayIcon(":4095", lambda: None)
     wait_for(lambda: "no X server at :4095" in icon.absence, "the reason")

@@ -178,6 +178,23 @@ def test_a_locker_that_crashes_while_it_locks_has_locked_until_it_is_back(
         assert not asked.is_set(), "it was the locker's answer, not the limit"
 
 
+def test_a_locker_that_comes_back_and_still_locks_has_locked(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "UNCONFIRMED_S", 1.0)
+    session = Session()
+    with ExitStack() as stack:
+        with Program(bus.address, GNOME) as locker:
+            locker.answers["GetActive"] = ("b", (True,))
+            watcher = LockerWatcher(session, {"DBUS_SESSION_BUS_ADDRESS": bus.address})
+            stack.enter_context(watched(watcher))
+        wait_for(lambda: watcher.due_s < float("inf"), "news of the crash")
+        again = stack.enter_context(Program(bus.address))
+        again.answers["GetActive"] = ("b", (True,))
+        again.own(GNOME)
+        wait_for(lambda: again.calls, "the question")
+        wait_for(lambda: watcher.due_s == float("inf"), "the limit")
+        assert session.is_locked
+
+
 def test_a_locker_that_is_gone_for_good_has_not_locked_for_ever(
     bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

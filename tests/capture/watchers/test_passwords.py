@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,10 +111,29 @@ def test_the_guard_is_on_while_a_password_field_has_the_focus(x: XServer, bus: P
 )
 def test_a_field_that_had_the_focus_before_is_found(x: XServer, bus: PrivateBus, program: str) -> None:
     """Qt 5 looks at the session's setting only when it starts, so it is told by the variable here."""
+    accessibility_address(bus)  # the bus runs, as on a desktop
     x.start("/usr/bin/python3", "-c", program, env=bus.environ | {"QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1"})
     wait_for(lambda: has_focus(x), "a window with the focus")
     with watched(bus) as (_, guard):
         wait_for(lambda: guard.is_on, "the field that had the focus before")
+
+
+def test_news_of_the_focus_end_the_search(bus: PrivateBus) -> None:
+    """A tree without end, in which each widget is active and has only itself below it."""
+    listening = accessibles.connect(bus.environ)
+    listening.listen(interface="org.a11y.atspi.Event.Object", member="StateChanged")
+    with Program(accessibility_address(bus), accessibles._REGISTRY) as program:
+        program.answers["GetState"] = ("au", ((1 << 1, 0),))
+        program.answers["GetChildren"] = ("a(so)", ([(program.unique_name, "/any")],))
+        threading.Timer(0.3, lambda: says_focused(program, "/word")).start()
+        began_s = time.monotonic()
+        assert accessibles.find_focused(listening, 60) is None
+        assert 0.2 < time.monotonic() - began_s < 30
+        began_s = time.monotonic()
+        listening.receive(began_s + 20)
+        assert accessibles.find_focused(listening, 0.2) is None
+        assert 0.2 <= time.monotonic() - began_s < 20, "the search without an end has a limit"
+    listening.close()
 
 
 def test_the_setting_of_the_session_is_put_back_unless_a_screen_reader_came(bus: PrivateBus) -> None:
