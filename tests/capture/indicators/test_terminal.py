@@ -82,7 +82,10 @@ def test_on_a_terminal_one_line_is_overwritten_and_never_wraps(terminal: tuple[i
     shown.show(having(phase=Phase.LOCKED, segments_unsent=0), NOW_US)
     shown.close()
     shown.close()
-    assert os.read(reading, 4096).decode() == (
+    said = b""
+    while not said.endswith(b"\n"):
+        said += os.read(reading, 4096)
+    assert said.decode() == (
         "\r\x1b[31m●\x1b[0m REC p17 00:12:34  12,345 events  24 pictures  3\x1b[K"
         "\r\x1b[33m‖\x1b[0m LOCKED p17 00:12:34  12,345 events  24 pictures\x1b[K"
         "\r\n"

@@ -123,7 +123,7 @@ def test_news_of_the_focus_end_the_search(bus: PrivateBus) -> None:
     listening = accessibles.connect(bus.environ)
     listening.listen(interface="org.a11y.atspi.Event.Object", member="StateChanged")
     with Program(accessibility_address(bus), accessibles._REGISTRY) as program:
-        program.answers["GetState"] = ("au", ((1 << 1, 0),))
+        program.answers["GetState"] = ("au", ([1 << 1, 0],))
         program.answers["GetChildren"] = ("a(so)", ([(program.unique_name, "/any")],))
         threading.Timer(0.3, lambda: says_focused(program, "/word")).start()
         began_s = time.monotonic()
