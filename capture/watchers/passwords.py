@@ -2,7 +2,7 @@
 
 Toolkits tell of each change of focus, and are asked for the role of the widget that has it. The answer decides: it
 mostly comes within a few milliseconds, while events are held for `HOLD_US`, so nothing is withheld before it is known,
-and the Tab key that left a field is kept. If it takes longer than `PATIENCE_S`, keys are withheld until it comes.
+and the Tab key that left another field is kept. If it takes longer than `PATIENCE_S`, keys are withheld until it comes.
 
 What it does not see: prompts in terminals; programs without accessibility; programs that look at the session's setting
 only when they start and were started before the watcher switched it on (Qt 5, Chromium, Electron: start them after, or
@@ -98,6 +98,8 @@ class PasswordWatcher(BusWatcher):
             self._gained(bus, widget)
         elif self._searches_left:
             self.due_s = time.monotonic() + _SEARCH_AGAIN_S
+        else:  # of a bus that was lost the guard may be on
+            self._guard.switch(False, monotonic_us())
 
     def _gained(self, bus: Bus, widget: Accessible) -> None:
         if widget == self.focused:

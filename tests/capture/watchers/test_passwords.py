@@ -13,7 +13,7 @@ from x_server import Injector, XServer, end, wait_for
 
 from taskreel.capture.sources.guards import Guard, Withholds
 from taskreel.capture.sources.protocol import monotonic_us
-from taskreel.capture.watchers import accessibles
+from taskreel.capture.watchers import accessibles, passwords
 from taskreel.capture.watchers.buses import Bus
 from taskreel.capture.watchers.passwords import PATIENCE_S, PasswordWatcher
 
@@ -40,7 +40,33 @@ layout.addWidget(word)
 window.show()
 application.exec()
 """
-TAB = 23
+GTK_DIALOG = """
+import gi
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gtk
+window, name = Gtk.Window(), Gtk.Entry()
+window.add(name)
+
+def ask(_):
+    dialog, word = Gtk.Dialog(transient_for=window, modal=True), Gtk.Entry()
+    word.set_visibility(False)
+    dialog.get_content_area().add(word)
+    word.connect("activate", lambda _: dialog.destroy())
+    dialog.show_all()
+
+name.connect("activate", ask)
+window.show_all()
+Gtk.main()
+"""
+QT_DIALOG = """
+from PyQt5.QtWidgets import QApplication, QInputDialog, QLineEdit
+application = QApplication([])
+name = QLineEdit()
+name.returnPressed.connect(lambda: QInputDialog.getText(name, "a", "b", QLineEdit.Password))
+name.show()
+application.exec()
+"""
+TAB, ENTER = 23, 36
 NEWS_LIMIT_S = 0.5
 """From the key that moves the focus to the guard: measured 3 to 15 ms; the machine of a test may be loaded."""
 
@@ -99,6 +125,22 @@ def test_the_guard_is_on_while_a_password_field_has_the_focus(x: XServer, bus: P
         wait_for(lambda: guard.is_on, "the password's field again")
         end(process)
         wait_for(lambda: not guard.is_on, "the end of the program")
+
+
+@pytest.mark.parametrize("program", [GTK_DIALOG, QT_DIALOG], ids=["gtk", "qt"])
+def test_the_guard_is_on_in_a_dialog_of_the_program_that_had_the_focus(
+    x: XServer, bus: PrivateBus, program: str
+) -> None:
+    with watched(bus) as (watcher, guard), injected(x) as injector:
+        x.start("/usr/bin/python3", "-c", program, env=bus.environ)
+        wait_for(lambda: watcher.focused, "a widget with the focus")
+        for _ in range(2):
+            injector.tap(ENTER)
+            wait_for(lambda: guard.is_on, "the password's field")
+            time.sleep(0.2)  # late news of the first window
+            assert guard.is_on
+            injector.tap(ENTER)
+            wait_for(lambda: not guard.is_on and watcher.focused, "the first window again")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +240,16 @@ def test_the_answer_about_a_field_that_has_lost_the_focus_does_not_count(bus: Pr
         time.sleep(2 * PATIENCE_S)
         assert not guard.is_on
         assert watcher.focused is None
+
+
+def test_a_guard_that_a_lost_bus_left_on_is_off_once_nothing_is_found(
+    bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_SEARCH_AGAIN_S", 0.1)
+    with watched(bus) as (watcher, guard):
+        guard.switch(True, monotonic_us())
+        assert not watcher.absence
+        wait_for(lambda: not guard.is_on, "the end of the search")
 
 
 def test_without_a_session_bus_the_reason_is_said() -> None:
