@@ -148,6 +148,7 @@ class XkbWriter:
     def __init__(self, xkb: Any, keymap: Any, compose_state: Any) -> None:
         self._xkb = xkb
         self._compose = compose_state
+        self._ignored = xkb.ComposeFeedResult.XKB_COMPOSE_FEED_IGNORED
         self._silencing = sum(1 << keymap.mod_get_index(name) for name in ("Control", "Mod1", "Mod4"))
         self.state: Any = keymap.state_new()
         """XKB's state of the keyboard: the modifiers and the group. Set by who owns this."""
@@ -157,7 +158,8 @@ class XkbWriter:
         if self._is_silenced():
             return None
         status = self._xkb.ComposeStatus
-        self._compose.feed(self.state.key_get_one_sym(keycode))
+        if self._compose.feed(self.state.key_get_one_sym(keycode)) == self._ignored:
+            return None  # a modifier: what was composed before it is still there, and would be written twice
         now = self._compose.get_status()
         if now == status.XKB_COMPOSE_NOTHING:
             return _printable(self.state.key_get_string(keycode))

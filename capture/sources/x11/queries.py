@@ -132,8 +132,7 @@ def layout_name(rules_names: bytes) -> str:
     layouts, variants = fields[2].split(","), fields[3].split(",")
     variants += [""] * (len(layouts) - len(variants))
     return ",".join(
-        f"{layout}({variant})" if variant else layout
-        for layout, variant in zip(layouts, variants, strict=False)
+        f"{layout}({variant})" if variant else layout for layout, variant in zip(layouts, variants, strict=False)
     )
 
 
