@@ -143,7 +143,7 @@ class AssumedUsKeymap(AnyKeymap):
 
 
 class XkbWriter:
-    """What presses write by a keymap of XKB: follows dead and compose keys, and is told the modifiers by its `state`."""
+    """What presses write by a keymap of XKB: follows dead and compose keys; its `state` says the modifiers."""
 
     def __init__(self, xkb: Any, keymap: Any, compose_state: Any) -> None:
         self._xkb = xkb

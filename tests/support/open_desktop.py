@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from taskreel.capture.sources.guards import Guard
 from taskreel.capture.sources.protocol import Event
@@ -14,7 +15,7 @@ class OpenDesktop:
     """Keeps everything, unless a test sets `keys` or `pointer`; tells the events in `news` at the next update."""
 
     def __init__(self) -> None:
-        self._descriptors = os.pipe()
+        self._descriptors = os.pipe2(os.O_NONBLOCK)
         self.keys: str | None = None
         self.pointer: Callable[[int, int], str | None] = lambda x, y: None
         self.news: list[Event] = []
@@ -33,8 +34,7 @@ class OpenDesktop:
         os.write(self._descriptors[1], b"!")
 
     def update(self) -> list[Event]:
-        if self.news:
-            os.set_blocking(self._descriptors[0], False)
+        with suppress(BlockingIOError):
             os.read(self._descriptors[0], 64)
         told, self.news = self.news, []
         return told

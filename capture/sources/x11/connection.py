@@ -15,7 +15,7 @@ from taskreel.capture.sources.x11.raw import EVENT_BYTES, GENERIC_EVENT
 
 try:
     import xcffib
-    import xcffib.xproto  # noqa: F401 (a connection needs the core protocol)
+    import xcffib.xproto  # a connection needs the core protocol
     from cffi import FFI
 except ImportError as error:
     raise SourceUnavailableError("recording under X11 needs xcffib: pip install 'taskreel[capture]'") from error

@@ -28,7 +28,7 @@ class X11Source:
         self._bell: int | None = None
 
     def open(self) -> SourceFacts:
-        """Connect. Raises `SourceUnavailableError` if there is no X server, or it is too old, or a library is missing."""
+        """Connect. Raises `SourceUnavailableError`: no X server, one that is too old, a library that is missing."""
         from taskreel.capture.sources.x11.watch import Watch
 
         self._watch = Watch(self._settings.display, self._desktop or _windows(self._settings), self._count)

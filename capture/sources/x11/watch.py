@@ -39,7 +39,7 @@ COMPANY_US = 4000
 _RELEASE_ON_ITS_WAY_US = 5000
 """A repeat is told this late: the release that forbids it may be on its way."""
 _ASK_IF_HELD_US = 1_000_000
-"""How often the server is asked whether a repeating key is held at all: a device that is pulled out releases nothing."""
+"""How often the server is asked if a repeating key is held at all: a device that is pulled out releases nothing."""
 _AT_ONCE = 500
 """Events that are taken before anything else gets its turn, such as to stop."""
 _WHEEL = {4: (0, 1), 5: (0, -1), 6: (-1, 0), 7: (1, 0)}
