@@ -27,6 +27,7 @@ _xcb, _c = xcffib.lib, xcffib.c_lib
 _ffi = FFI()
 _ffi.include(xcffib.ffi)
 _ffi.cdef("xcb_generic_event_t *xcb_poll_for_queued_event(xcb_connection_t *c);")
+_CHECKED = _xcb.XCB_REQUEST_CHECKED
 _more = _ffi.dlopen(xcffib.soname)
 
 
@@ -53,6 +54,8 @@ class Connection:
         self.width_px: int = screen.width_in_pixels
         self.height_px: int = screen.height_in_pixels
         self._error = _ffi.new("xcb_generic_error_t **")
+        self._parts = _ffi.new("struct iovec[4]")  # xcb writes before the two that it is given
+        self._form = _ffi.new("xcb_protocol_request_t *", {"count": 2})
 
     def close(self) -> None:
         """Let the connection go. Again does nothing."""
@@ -102,11 +105,11 @@ class Connection:
     def _send(self, opcode: int, minor: int, body: bytes, *, has_reply: bool = True) -> int:
         request = struct.pack("=BB2x", opcode, minor) + body  # xcb fills in the length
         data = _ffi.new("char[]", request)
-        parts = _ffi.new("struct iovec[4]")  # xcb writes before the ones that it is given
+        parts, form = self._parts, self._form
         parts[2].iov_base, parts[2].iov_len = data, len(request)
         parts[3].iov_base, parts[3].iov_len = _ffi.NULL, -len(request) & 3
-        form = _ffi.new("xcb_protocol_request_t *", (2, _ffi.NULL, opcode, not has_reply))
-        sequence = int(_xcb.xcb_send_request(self.handle, _xcb.XCB_REQUEST_CHECKED, parts + 2, form))
+        form.opcode, form.isvoid = opcode, not has_reply
+        sequence = int(_xcb.xcb_send_request(self.handle, _CHECKED, parts + 2, form))
         self._check()
         return sequence
 

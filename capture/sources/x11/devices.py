@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from taskreel.capture.sources.x11.raw import RawMotion, fixed_point
@@ -39,6 +40,11 @@ class Device:
     is_synthetic: bool = False
     axes: Mapping[int, Axis] = field(default_factory=dict)
     wheels: Mapping[int, Wheel] = field(default_factory=dict)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether its valuators are distances, and nothing else."""
+        return not self.wheels and not any(axis.is_absolute for axis in self.axes.values())
 
 
 class Motion(NamedTuple):
@@ -78,23 +84,20 @@ class Devices:
 
     def read(self, raw: RawMotion) -> Motion:
         """What a motion says. Call it for each one: absolute values say how far it went by the ones before."""
-        device = self._devices.get(raw.source, _UNKNOWN)
+        device, values = self._devices.get(raw.source, _UNKNOWN), raw.values
+        is_move = X_AXIS in values or Y_AXIS in values
+        if device.is_plain:
+            dx, dy = values.get(X_AXIS, 0.0), values.get(Y_AXIS, 0.0)
+            return Motion(is_move, dx, dy, (dx, dy) if device.is_synthetic else None, 0, 0)
         distance, wheel = [0.0, 0.0], [0, 0]
-        for number, value in raw.values.items():
+        for number, value in values.items():
             by = self._by(raw.source, number, value, device)
             if number in (X_AXIS, Y_AXIS):
                 distance[number] = by
             elif number in device.wheels:
                 turned = device.wheels[number]
                 wheel[not turned.is_horizontal] += self._turn(raw.source, number, by, turned)
-        target = (raw.values.get(X_AXIS), raw.values.get(Y_AXIS)) if device.is_synthetic else (None, None)
-        return Motion(
-            X_AXIS in raw.values or Y_AXIS in raw.values,
-            *distance,
-            None if target[0] is None or target[1] is None else (target[0], target[1]),
-            wheel[0],
-            -wheel[1],
-        )
+        return Motion(is_move, distance[0], distance[1], None, wheel[0], -wheel[1])
 
     def _by(self, source: int, number: int, value: float, device: Device) -> float:
         """How far a valuator went: px for places, its own units for wheels."""

@@ -52,16 +52,22 @@ class Trail:
         steps, self._steps = self._steps, []
         begin, self._place = self._place or (x_px, y_px), (x_px, y_px)
         if _goes_to_places(steps, self._place):
-            places = _forward(steps, begin)
+            places = _forward(steps, begin, screen_px)
         else:
             places = _backward(steps, self._place, screen_px)
         still = _still_from(steps)
-        for number, (step, place) in enumerate(zip(steps, places, strict=True)):
+        for step, (x, y) in zip(steps[:still], places, strict=False):
             if step.is_placed:
-                x, y = (x_px, y_px) if number >= still else _on_screen(place, screen_px)
-                step.event.x, step.event.y = int(x) * POSITION_UNITS_PER_PX, int(y) * POSITION_UNITS_PER_PX
-                step.event.flags |= Flag.ESTIMATED if number < still else 0
+                _put_at(step.event, int(x), int(y))
+                step.event.flags |= Flag.ESTIMATED
+        for step in steps[still:]:
+            if step.is_placed:
+                _put_at(step.event, x_px, y_px)
         return [step.event for step in steps]
+
+
+def _put_at(event: Event, x_px: int, y_px: int) -> None:
+    event.x, event.y = x_px * POSITION_UNITS_PER_PX, y_px * POSITION_UNITS_PER_PX
 
 
 def _still_from(steps: list[_Step]) -> int:
@@ -76,21 +82,21 @@ def _still_from(steps: list[_Step]) -> int:
 def _backward(steps: list[_Step], end: _Place, screen_px: tuple[int, int]) -> list[_Place]:
     x, y = end[0] + 0.5, end[1] + 0.5  # the server knows fractions and says whole pixels
     places = []
-    for step in reversed(steps):
+    for _, _, motion in reversed(steps):
         places.append((x, y))
-        if step.motion:
-            x, y = _on_screen((x - step.motion.dx, y - step.motion.dy), screen_px)
+        if motion:
+            x, y = _on_screen(x - motion.dx, y - motion.dy, screen_px)
     return places[::-1]
 
 
-def _forward(steps: list[_Step], begin: _Place) -> list[_Place]:
+def _forward(steps: list[_Step], begin: _Place, screen_px: tuple[int, int]) -> list[_Place]:
     x, y = begin
     places = []
-    for step in steps:
-        if step.motion and step.motion.target:
-            x, y = step.motion.target
-        elif step.motion:
-            x, y = x + step.motion.dx, y + step.motion.dy
+    for _, _, motion in steps:
+        if motion and motion.target:
+            x, y = _on_screen(*motion.target, screen_px)
+        elif motion:
+            x, y = _on_screen(x + motion.dx, y + motion.dy, screen_px)
         places.append((x, y))
     return places
 
@@ -103,5 +109,5 @@ def _goes_to_places(steps: list[_Step], place_px: _Place) -> bool:
     return False
 
 
-def _on_screen(place: _Place, screen_px: tuple[int, int]) -> _Place:
-    return min(max(place[0], 0.0), screen_px[0] - 1.0), min(max(place[1], 0.0), screen_px[1] - 1.0)
+def _on_screen(x: float, y: float, screen_px: tuple[int, int]) -> _Place:
+    return min(max(x, 0.0), screen_px[0] - 1.0), min(max(y, 0.0), screen_px[1] - 1.0)
