@@ -23,12 +23,13 @@ except ImportError as error:
 _REPLY_BYTES = 32
 _QUERY_EXTENSION, _QUERY_POINTER = 98, 38
 
-_xcb, _c = xcffib.lib, xcffib.c_lib
+_library: Any = xcffib
+_xcb, _c = _library.lib, _library.c_lib
 _ffi = FFI()
-_ffi.include(xcffib.ffi)
+_ffi.include(_library.ffi)
 _ffi.cdef("xcb_generic_event_t *xcb_poll_for_queued_event(xcb_connection_t *c);")
 _CHECKED = _xcb.XCB_REQUEST_CHECKED
-_more = _ffi.dlopen(xcffib.soname)
+_more = _ffi.dlopen(_library.soname)
 
 
 class Refused(RuntimeError):
@@ -43,7 +44,7 @@ class Connection:
         if not display:
             raise SourceUnavailableError("DISPLAY is not set: record inside an X11 session, or name a display")
         try:
-            self._xcffib = xcffib.connect(display)
+            self._xcffib: Any = _library.connect(display)
         except xcffib.ConnectionException as error:
             raise SourceUnavailableError(
                 f"cannot connect to the X server {display}: is it running, and may you use it (xauth)?"

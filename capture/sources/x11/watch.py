@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from taskreel.capture.keymaps import XKB_KEYCODE_OFFSET
 from taskreel.capture.sources.protocol import (
     Event,
     Sink,
@@ -28,21 +27,14 @@ from taskreel.capture.sources.x11.connection import Connection, Refused
 from taskreel.capture.sources.x11.desktop import Desktop
 from taskreel.capture.sources.x11.devices import Devices, Motion
 from taskreel.capture.sources.x11.held import Held
-from taskreel.capture.sources.x11.keyboard import ServerKeyboard
+from taskreel.capture.sources.x11.keys import Keys
 from taskreel.capture.sources.x11.queries import Server
-from taskreel.capture.sources.x11.repeats import Repeats
 from taskreel.capture.sources.x11.trail import Trail
 from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 
 COMPANY_US = 10_000
 """How long a motion waits for others. With 4 ms, 1,000 motions a second took 10 % of a core, with 10 ms 6 %."""
 
-_RELEASE_ON_ITS_WAY_US = 5000
-"""A repeat is told this late: the release that forbids it may be on its way."""
-_ASK_IF_HELD_US = 1_000_000
-"""How often the server is asked if a repeating key is held at all: a device that is pulled out releases nothing."""
-_REMAPPING_US = 1_000_000
-"""For so long after a change of keymap all is read at once: a program may change it for a few ms, for one key."""
 _AT_ONCE = 500
 """Events that are taken before anything else gets its turn, such as to stop."""
 _WHEEL = {4: (0, 1), 5: (0, -1), 6: (-1, 0), 7: (1, 0)}
@@ -83,20 +75,23 @@ class Watch:
         self._screen_px = (connection.width_px, connection.height_px)
         self._devices = Devices(server.devices(), self._screen_px)
         self._mapping = server.button_mapping()
-        self._keyboard = ServerKeyboard(connection.handle, server.modifier_state())
-        self._is_keyboard_old, self._remapping_until_us = False, 0
-        self._repeats = Repeats(server.repeat_controls())
-        self._ask_if_held_us = 0
-        self._keys, self._buttons = Held(), Held()
-        self._trail = Trail()
+        self._keys = Keys(
+            server,
+            connection.handle,
+            self._desktop,
+            put=self._pass_on,
+            withhold=lambda reason: self._sink.withhold(reason),
+            count=self._count,
+        )
+        self._buttons, self._trail = Held(), Trail()
         self._settle_us: int | None = None
         self._take_by_type: dict[type, Callable[[Any], None]] = {
             raw.RawKey: self._take_key,
             raw.RawButton: self._take_button,
             raw.RawMotion: self._take_motion,
-            raw.ModifierState: self._keyboard.follow,
-            raw.KeymapChanged: self._take_keymap,
-            raw.ControlsChanged: self._take_controls,
+            raw.ModifierState: self._keys.follow,
+            raw.KeymapChanged: self._keys.outdate,
+            raw.ControlsChanged: self._keys.ask_controls,
             raw.MappingChanged: self._take_mapping,
             raw.DevicesChanged: self._take_devices,
             raw.Resized: self._take_size,
@@ -130,13 +125,11 @@ class Watch:
             raise
 
     def _may_wait(self) -> bool:
-        return self._settle_us is not None and self._now_us > self._remapping_until_us
+        return self._settle_us is not None and not self._keys.is_remapping(self._now_us)
 
     def _patience_ms(self) -> int | None:
         """How long there is nothing to do if nobody tells anything."""
-        due = [] if self._settle_us is None else [self._settle_us]
-        if self._repeats.keycode is not None:
-            due.append(self._repeats.next_us + _RELEASE_ON_ITS_WAY_US)
+        due = [time_us for time_us in (self._settle_us, self._keys.due_us) if time_us is not None]
         return max(0, math.ceil((min(due) - monotonic_us()) / 1000)) if due else None
 
     def _read(self) -> bool:
@@ -145,7 +138,7 @@ class Watch:
         for data in islice(self._connection.events(), _AT_ONCE):
             self._take(data)
             taken += 1
-        while self._refresh_keyboard() or self._repeat_in_time() or self._settle_in_time():
+        while self._keys.refresh(self._now_us) or self._keys.repeat(self._now_us) or self._settle_in_time():
             self._take_queued()
         return taken == _AT_ONCE
 
@@ -167,12 +160,6 @@ class Watch:
 
     # What the server tells of itself
 
-    def _take_keymap(self, _: raw.KeymapChanged) -> None:
-        self._is_keyboard_old = True
-
-    def _take_controls(self, _: raw.ControlsChanged) -> None:
-        self._repeats.controls = self._server.repeat_controls()
-
     def _take_mapping(self, _: raw.MappingChanged) -> None:
         self._mapping = self._server.button_mapping()
 
@@ -183,72 +170,12 @@ class Watch:
         if resized.window == self._connection.root:
             self._screen_px = self._devices.screen_px = (resized.width_px, resized.height_px)
 
-    def _refresh_keyboard(self) -> bool:
-        """Fetch a changed keymap at once, and before the next key: a program may have changed it for one key only."""
-        is_old, self._is_keyboard_old = self._is_keyboard_old, False
-        if is_old:
-            self._remapping_until_us = self._now_us + _REMAPPING_US
-            self._keyboard.reload()
-            self._repeats.controls = self._server.repeat_controls()
-        return is_old
-
-    # Keys
+    # Input
 
     def _take_key(self, key: raw.RawKey) -> None:
-        time_us = self._time_us(key.time_ms)
-        self._repeat(time_us)
-        self._refresh_keyboard()
-        self._count()
-        flags = self._flags(key.source)
         if key.is_press:
             self._tell_news()
-            reason = self._desktop.key_reason()
-            self._keys.press(key.keycode, reason)
-            self._repeats.press(key.keycode, time_us)
-            self._ask_if_held_us = time_us + _ASK_IF_HELD_US
-            self._write(key.keycode, time_us, flags, reason)
-        else:
-            self._repeats.release(key.keycode)
-            reason = self._keys.release(key.keycode, self._desktop.key_reason())
-            if reason is None:
-                self._pass_on(self._key_event(Kind.KEY_UP, key.keycode, time_us, flags))
-            else:
-                self._sink.withhold(reason)
-
-    def _write(self, keycode: int, time_us: int, flags: int, reason: str | None) -> None:
-        """A press or a repeat. The text of one that is withheld is not even made."""
-        if reason is None:
-            text = self._keyboard.text(keycode)
-            self._pass_on(self._key_event(Kind.KEY_DOWN, keycode, time_us, flags, text))
-        else:
-            self._keyboard.forget()
-            self._sink.withhold(reason)
-
-    def _key_event(self, kind: Kind, keycode: int, time_us: int, flags: int, text: str | None = None) -> Event:
-        code, key = keycode - XKB_KEYCODE_OFFSET, self._keyboard.key_name(keycode)
-        return Event(time_us, kind, flags, code=code, key=key, text=text)
-
-    def _repeat(self, until_us: int) -> None:
-        for time_us in self._repeats.due(until_us):
-            self._count()
-            keycode = self._repeats.keycode
-            assert keycode is not None
-            now = self._desktop.key_reason()
-            self._write(keycode, time_us, Flag.AUTO_REPEAT | Flag.ESTIMATED, self._keys.reason(keycode, now) or now)
-
-    def _repeat_in_time(self) -> bool:
-        keycode, until_us = self._repeats.keycode, self._now_us - _RELEASE_ON_ITS_WAY_US
-        if keycode is None or self._repeats.next_us >= until_us:
-            return False
-        does_ask = self._ask_if_held_us < until_us
-        if does_ask:
-            self._ask_if_held_us = self._now_us + _ASK_IF_HELD_US
-            if not self._server.is_down(keycode):
-                self._repeats.release(keycode)
-        self._repeat(until_us)
-        return does_ask
-
-    # The pointer
+        self._keys.take(key, self._time_us(key.time_ms), self._flags(key.source))
 
     def _take_button(self, button: raw.RawButton) -> None:
         number = self._mapping[button.button - 1] if 0 < button.button <= len(self._mapping) else button.button
