@@ -6,6 +6,7 @@ import struct
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from x_event_bytes import OPCODES, device_event, xkb_event
 
 from taskreel.capture.sources.x11.raw import (
     ControlsChanged,
@@ -13,7 +14,6 @@ from taskreel.capture.sources.x11.raw import (
     KeymapChanged,
     MappingChanged,
     ModifierState,
-    Opcodes,
     RawButton,
     RawKey,
     RawMotion,
@@ -22,35 +22,9 @@ from taskreel.capture.sources.x11.raw import (
     precedes,
 )
 
-OPCODES = Opcodes(xinput=131, xkb_event=85)
 U8, U16, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
 FIXED = st.integers(-(1 << 63), (1 << 63) - 1)
 VALUATORS = st.dictionaries(st.integers(0, 35), FIXED, max_size=8)
-
-
-def device_event(
-    kind: int,
-    *,
-    time: int = 0,
-    source: int = 0,
-    detail: int = 0,
-    flags: int = 0,
-    valuators: dict[int, int] | None = None,
-) -> bytes:
-    """A raw event of XInput as xcb hands it over: 4 bytes of xcb's own after the first 32."""
-    valuators = valuators or {}
-    words = max(valuators, default=-1) // 32 + 1
-    mask = sum(1 << number for number in valuators).to_bytes(4 * words, "little")
-    values = b"".join(struct.pack("=iI", value >> 32, value & 0xFFFFFFFF) for _, value in sorted(valuators.items()))
-    body = mask + values + values[::-1]  # the second half, values before acceleration, is not ours
-    head = struct.pack(
-        "=BBHIHHIIHHI4x", 35, OPCODES.xinput, 7, len(body) // 4, kind, 2, time, detail, source, words, flags
-    )
-    return head + struct.pack("=I", 0xFFFFFFFF) + body
-
-
-def xkb_event(kind: int, body: bytes = b"") -> bytes:
-    return (struct.pack("=BBHIB", OPCODES.xkb_event, kind, 7, 5, 3) + body).ljust(36, b"\0")
 
 
 @given(U32, U16, VALUATORS)
