@@ -27,7 +27,7 @@ class Exclusion:
         self._apps, self._titles = _pattern(apps), _pattern(titles)
 
     def reasons(self, windows: Iterable[WindowFacts]) -> dict[int, str]:
-        """The windows that must not be kept, by id, each with `excluded` or `own`. The order of them does not matter."""
+        """The windows that must not be kept, by id, each with `excluded` or `own`, in whatever order."""
         by_id = {window.id: window for window in windows}
         named = {id_: reason for id_, window in by_id.items() if (reason := self._by_name(window))}
         found = ((window.id, self._reason(window, by_id, named)) for window in by_id.values())

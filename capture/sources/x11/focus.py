@@ -22,7 +22,7 @@ class Focus:
         self._properties = frozenset(server.atoms(_ACTIVE, _CHECK))
         self.is_stale = True
         self.follows_pointer = False
-        """No window manager says what is active, and the keys go where the pointer is: nothing tells when it changes."""
+        """Nobody says what is active, and the keys go where the pointer is: nothing tells when it changes."""
         self.changed_ms: int | None = None
         """When the window manager last said that another window is active, by the server's clock."""
         server.select(server.root, xproto.EventMask.PropertyChange)
@@ -55,7 +55,10 @@ class Focus:
     def _hear(self, event: Any) -> None:
         if isinstance(event, self._x.FocusInEvent | self._x.FocusOutEvent):
             self.is_stale = True
-        elif isinstance(event, self._x.PropertyNotifyEvent):
-            if event.window == self._server.root and event.atom in self._properties:
-                self.is_stale = True
-                self.changed_ms = event.time
+        elif (
+            isinstance(event, self._x.PropertyNotifyEvent)
+            and event.window == self._server.root
+            and event.atom in self._properties
+        ):
+            self.is_stale = True
+            self.changed_ms = event.time

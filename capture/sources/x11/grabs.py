@@ -1,16 +1,18 @@
 """Whether a program has the keyboard for itself: a password prompt, a locked screen, xterm's Secure Keyboard, a menu.
 
-Input that is watched by XInput2 raw events arrives all the same, so it must be known to be withheld. A grab is seen in two ways:
+Input that is watched by XInput2 raw events arrives all the same, so it must be known to be withheld. A grab is seen in
+two ways:
 
-- The server tells the window with the focus that it loses it to a grab (FocusOut with mode NotifyGrab) and gets it
-  back (NotifyUngrab), and whoever selects FocusChange on exactly this window or, if no window has the focus, on the root. So a grab
-  is noticed that is over again before anybody asks. A grab that begins while the focus is None tells nobody.
-- The server refuses a grab with AlreadyGrabbed while another has it, and checks this before all else. So a grab is asked for
-  that can never be given: on a window that is never mapped (then the answer is GrabNotViewable). It is seen in all cases.
+- The server tells the window with the focus that it loses it to a grab (FocusOut with mode NotifyGrab). Whoever selects
+  FocusChange on exactly this window or, if no window has the focus, on the root hears it, too. So a grab is noticed
+  that is over again before anybody asks. One that begins while the focus is None is told to nobody.
+- The server answers AlreadyGrabbed to a request for a grab while another program has it, and looks at this first. So a
+  grab is asked for that can never be given: on a window that is never mapped, for which the answer is GrabNotViewable
+  otherwise. It is seen in all cases.
 
-Every grab of another program counts, also of the toolkits' menus and of a window manager while its hot key is down: what is
-typed meanwhile is withheld, and counted. A grab of a single device below the master keyboard (XInput2) is not seen, nor is one
-of a second master keyboard.
+Every grab of another program counts, also of the toolkits' menus, and of a window manager while its hot key is down:
+what is typed meanwhile is withheld, and counted. A grab of a single device below the master keyboard (XInput2) is not
+seen, nor is one of a second master keyboard.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def _resources(server: Server, key: Any) -> Any:
 
 
 def _process(pid: int) -> str:
-    """The name of a process (at most 15 bytes, as the kernel keeps it); "" if it is not there, or not on this machine."""
+    """The name of a process, at most 15 bytes as the kernel keeps it; "" if there is none on this machine."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n") if pid else ""
     except OSError:

@@ -19,10 +19,10 @@ class XWindowViews:
     Connects at the first `view`; used from one thread. Raises `SourceUnavailableError` if there is no server, and
     `SourceLostError` once it has ended.
 
-    Black is the whole rectangle of an excluded window, with the frame of the window manager (its bar shows the title) and also
-    where other windows cover it. It cannot be known where else such a window is shown: as a thumbnail in a task
-    switcher or an overview of the compositor, by its title in a panel's list of windows or a tab of another frame,
-    magnified, or in the window of a program that shares the screen.
+    Black is the whole rectangle of an excluded window, with the frame of the window manager (its bar shows the title)
+    and also where other windows cover it. It cannot be known where else such a window is shown: as a thumbnail in a
+    task switcher or an overview of the compositor, by its title in a panel's list of windows or in a tab of another
+    frame, magnified, or in the window of a program that shares the screen.
     """
 
     def __init__(self, settings: Settings) -> None:

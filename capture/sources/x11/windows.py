@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from taskreel.capture.settings import Settings
 from taskreel.capture.sources.guards import Guard, Withholds
@@ -60,17 +60,20 @@ class Windows:
         self._settled_us = 0
         self._screen: Screen | None = None
         self._server: Server | None = None
+        self._handles = ExitStack()
 
     def open(self) -> Screen:
         """Connect; the geometry. Raises `SourceUnavailableError`."""
         server = self._server = Server(self._display)
+        self._handles.callback(server.close)
         self._stack = Stack(server)
         self._focus = Focus(server, self._stack)
         self._grabs = KeyboardGrabs(server)
         self._monitors = Monitors(server)
         # An answer brings events with it that leave the connection's descriptor silent: then `_wake` is written to.
         self._wake = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._ready = select.epoll()
+        self._handles.callback(os.close, self._wake)
+        self._ready = self._handles.enter_context(select.epoll())
         self._ready.register(self._wake, select.EPOLLIN)
         self._ready.register(server.fileno(), select.EPOLLIN)
         return self._monitors.screen()
@@ -147,11 +150,8 @@ class Windows:
 
     def close(self) -> None:
         """Let the connection go. Again does nothing."""
-        if self._server is not None:
-            self._server.close()
-            self._ready.close()
-            os.close(self._wake)
-            self._server = None
+        self._handles.close()
+        self._server = None
 
     @property
     def _connected(self) -> Server:
