@@ -153,7 +153,7 @@ class Program:
     def titled(self, title: str) -> int:
         """The managed window with a title; 0 if there is none."""
         for window in self.clients():
-            if self._title(window) == title.encode():
+            if title.encode() in (self._text(window, "_NET_WM_NAME"), self._text(window, "WM_NAME")):
                 return window
         return 0
 
@@ -168,9 +168,9 @@ class Program:
     def sync(self) -> None:
         self.core.GetInputFocus().reply()
 
-    def _title(self, window: int) -> bytes:
+    def _text(self, window: int, name: str) -> bytes:
         try:
-            reply = self.core.GetProperty(False, window, self.atom("_NET_WM_NAME"), 0, 0, 64).reply()
+            reply = self.core.GetProperty(False, window, self.atom(name), 0, 0, 64).reply()
         except xcffib.ProtocolException:
             return b""
         return bytes(reply.value.buf())

@@ -59,7 +59,7 @@ class Exclusion:
 def _pattern(globs: Iterable[str]) -> re.Pattern[str]:
     """One expression for all globs; with none, it matches nothing (`(?!)`)."""
     one_each = ["".join(_part(character) for character in glob.casefold()) for glob in globs]
-    return re.compile("|".join(one_each) or "(?!)", re.DOTALL)
+    return re.compile("|".join(one_each) if one_each else "(?!)", re.DOTALL)
 
 
 def _part(character: str) -> str:
