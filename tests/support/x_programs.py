@@ -65,6 +65,7 @@ class Program:
         is_popup: bool = False,
         is_mapped: bool = True,
         transient_for: int = 0,
+        pid: int = 0,
     ) -> int:
         """A window at (x, y, width, height); its instance and class are `app`, in lower case and as it is."""
         id_ = int(self.connection.generate_id())
@@ -76,6 +77,8 @@ class Program:
             self.put(id_, "_NET_WM_NAME", title, "UTF8_STRING")
         if transient_for:
             self.put_number(id_, "WM_TRANSIENT_FOR", transient_for, "WINDOW")
+        if pid:
+            self.put_number(id_, "_NET_WM_PID", pid)
         # The window manager leaves a window where the program says that the person has put it.
         self.core.ChangeProperty(0, id_, self.atom("WM_NORMAL_HINTS"), self.atom("WM_SIZE_HINTS"), 32, 18, _AT_PLACE)
         if is_mapped:
@@ -89,7 +92,7 @@ class Program:
         self.sync()
 
     def put_number(self, window: int, name: str, value: int, type_: str = "CARDINAL") -> None:
-        self.core.ChangeProperty(0, window, self.atom(name), self.atom(type_), 32, 1, [value])
+        self.core.ChangeProperty(0, window, self.atom(name), self.atom(type_), 32, 1, struct.pack("=I", value))
         self.sync()
 
     def move(self, window: int, x: int, y: int) -> None:
@@ -176,7 +179,7 @@ class Program:
         return bytes(reply.value.buf())
 
 
-_AT_PLACE = [1] + [0] * 17
+_AT_PLACE = struct.pack("=18I", 1, *[0] * 17)
 """WM_NORMAL_HINTS with USPosition."""
 
 
@@ -185,3 +188,25 @@ def start_toolkit(x: XServer, program: str, name: str, title: str, eyes: Program
     x.start("/usr/bin/python3", "-c", program.format(name=name, title=title))
     wait_for(lambda: eyes.titled(title) and eyes.active() == eyes.titled(title), f"the window of {name}")
     return eyes.titled(title)
+
+
+def start_manager(x: XServer) -> None:
+    """Start openbox and wait until it really manages: while it starts, it leaves a new window alone now and then."""
+    x.window_manager()
+    program = Program(x.display)
+    try:
+        wait_for(lambda: _is_managed(program), "openbox to manage a window")
+    finally:
+        program.close()
+
+
+def _is_managed(program: Program) -> bool:
+    window = program.window()
+    try:
+        wait_for(lambda: window in program.clients(), "a managed window", limit_s=1)
+    except TimeoutError:
+        return False
+    finally:
+        program.destroy(window)
+    wait_for(lambda: window not in program.clients(), "the window to go")
+    return True

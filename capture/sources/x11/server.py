@@ -44,6 +44,7 @@ class Server:
     def __init__(self, display: str = "") -> None:
         try:
             import xcffib
+            import xcffib.randr  # a connection decodes the events of what was imported before it
             import xcffib.xproto
         except ImportError as error:
             raise SourceUnavailableError("recording under X11 needs xcffib: pip install 'taskreel[capture]'") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from x_programs import GTK, QT, Program, start_toolkit
+from x_programs import GTK, QT, Program, start_manager, start_toolkit
 from x_server import Injector, XServer, wait_for
 
 from taskreel.capture.sources.protocol import monotonic_us
@@ -46,7 +46,11 @@ PLACES = ["outer", "inner", "other", "root"]
 @pytest.mark.parametrize("grabbed", PLACES)
 def test_a_grab_is_seen_by_news_and_by_asking(program: Program, server: Server, focus: str, grabbed: str) -> None:
     outer = program.window()
-    places = {"outer": outer, "inner": program.window((0, 0, 50, 50), parent=outer), "other": program.window((200, 0, 9, 9))}
+    places = {
+        "outer": outer,
+        "inner": program.window((0, 0, 50, 50), parent=outer),
+        "other": program.window((200, 0, 9, 9)),
+    }
     places |= {"root": program.root, "none": NONE, "pointer_root": POINTER_ROOT}
     grabs = KeyboardGrabs(server)
     program.focus(places[focus])
@@ -123,7 +127,7 @@ def test_watching_leaves_no_trace_of_windows_that_had_the_focus(program: Program
 
 def test_secure_keyboard_of_xterm_is_a_grab() -> None:
     with XServer() as x:
-        x.window_manager()
+        start_manager(x)
         eyes, server, injector = Program(x.display), Server(x.display), Injector(x.display)
         grabs = KeyboardGrabs(server)
         x.start("xterm", "-T", "safe", "-xrm", "*VT100.translations: #override <Key>F1: secure()")
@@ -139,7 +143,7 @@ def test_secure_keyboard_of_xterm_is_a_grab() -> None:
 @pytest.mark.parametrize("program_text", [GTK, QT], ids=["gtk", "qt"])
 def test_the_open_menu_of_a_toolkit_is_a_grab(program_text: str) -> None:
     with XServer() as x:
-        x.window_manager()
+        start_manager(x)
         eyes, server, injector = Program(x.display), Server(x.display), Injector(x.display)
         grabs = KeyboardGrabs(server)
         window = start_toolkit(x, program_text, "editor", "notes", eyes)
