@@ -47,6 +47,7 @@ class Program:
     """A client of the X server. Every call has been handled by the server when it returns."""
 
     def __init__(self, display: str) -> None:
+        self.display = display
         self.connection: Any = xcffib.connect(display)
         self.core: Any = self.connection.core
         self.root: int = self.connection.get_setup().roots[0].root
