@@ -12,8 +12,8 @@ from x_server import XServer, wait_for
 GTK = """
 import gi
 gi.require_version("Gtk", "3.0")
-from gi.repository import GLib, Gtk
-GLib.set_prgname("{name}")
+from gi.repository import Gdk, Gtk
+Gdk.set_program_class("{name}")
 bar, menu, item = Gtk.MenuBar(), Gtk.Menu(), Gtk.MenuItem(label="File")
 for label in "Open", "Save":
     menu.append(Gtk.MenuItem(label=label))
@@ -143,7 +143,7 @@ class Program:
             try:
                 is_mapped = self.core.GetWindowAttributes(child).reply().map_state == 2
                 place = self.core.GetGeometry(child).reply()
-            except xcffib.ProtocolException:
+            except xcffib.Error:
                 continue
             if is_mapped and place.x >= 0 and place.width > 1:
                 places[child] = (place.x, place.y, place.width, place.height)
@@ -175,7 +175,7 @@ class Program:
     def _text(self, window: int, name: str) -> bytes:
         try:
             reply = self.core.GetProperty(False, window, self.atom(name), 0, 0, 64).reply()
-        except xcffib.ProtocolException:
+        except xcffib.Error:
             return b""
         return bytes(reply.value.buf())
 

@@ -57,7 +57,7 @@ class Server:
             raise SourceUnavailableError(
                 f"cannot connect to the X server {display}: is it running, and may you use it (xauth)?"
             ) from error
-        self._error = xcffib.ProtocolException
+        self._error = xcffib.Error
         self._event_mask = xcffib.xproto.CW.EventMask
         setup = self.connection.get_setup()
         self.core: Any = self.connection.core
