@@ -17,7 +17,7 @@ class Focus:
     def __init__(self, server: Server, stack: Stack) -> None:
         from xcffib import xproto
 
-        self._x = xproto
+        self._x: Any = xproto
         self._server, self._stack = server, stack
         self._properties = frozenset(server.atoms(_ACTIVE, _CHECK))
         self.is_stale = True

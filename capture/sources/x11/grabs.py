@@ -32,7 +32,7 @@ class KeyboardGrabs:
     def __init__(self, server: Server) -> None:
         from xcffib import xproto
 
-        self._x = xproto
+        self._x: Any = xproto
         self._server = server
         self.guard = Guard(KEYBOARD_GRAB, Withholds.KEYS)
         self._watched = 0

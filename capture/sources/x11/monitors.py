@@ -19,7 +19,8 @@ class Monitors:
         import xcffib.randr
         from xcffib import xproto
 
-        self._x, self._server = xproto, server
+        self._x: Any = xproto
+        self._server = server
         self._randr = _with_monitors(server, xcffib.randr.key)
         self._screen_change = xcffib.randr.ScreenChangeNotifyEvent
         self._resources = server.atoms(_RESOURCES)[0]

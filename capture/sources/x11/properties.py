@@ -30,7 +30,7 @@ class Properties:
         import xcffib.res
 
         self._server = server
-        self._id_spec = xcffib.res.ClientIdSpec
+        self._id_spec: Any = xcffib.res.ClientIdSpec
         self._resources = _resources(server, xcffib.res.key)
         self.atoms = frozenset(server.atoms(*_NAMES))
         """A change of any of these changes what a window says."""

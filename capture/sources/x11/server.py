@@ -52,7 +52,8 @@ class Server:
         if not display:
             raise SourceUnavailableError("DISPLAY is not set: record inside an X11 session, or name a display")
         try:
-            self.connection: Any = xcffib.connect(display)
+            connect: Any = xcffib.connect
+            self.connection: Any = connect(display)
         except xcffib.ConnectionException as error:
             raise SourceUnavailableError(
                 f"cannot connect to the X server {display}: is it running, and may you use it (xauth)?"

@@ -42,7 +42,7 @@ class Stack:
     def __init__(self, server: Server) -> None:
         from xcffib import xproto
 
-        self._x = xproto
+        self._x: Any = xproto
         self._server = server
         self._properties = Properties(server)
         (self._wm_state,) = server.atoms("WM_STATE")
@@ -56,8 +56,12 @@ class Stack:
         """Those whose client says something else now."""
         self._is_order_old = True
         self.generation = 0
-        self._of_contents = (xproto.CreateNotifyEvent, xproto.DestroyNotifyEvent, xproto.ReparentNotifyEvent)
-        self._of_structure = (
+        self._of_contents: tuple[Any, ...] = (
+            xproto.CreateNotifyEvent,
+            xproto.DestroyNotifyEvent,
+            xproto.ReparentNotifyEvent,
+        )
+        self._of_structure: tuple[Any, ...] = (
             *self._of_contents,
             xproto.ConfigureNotifyEvent,
             xproto.MapNotifyEvent,

@@ -47,7 +47,7 @@ def test_geometry_is_stated_and_its_changes_are_told(tmp_path: Path) -> None:
         x.run("sh", "-c", "echo 'Xft.dpi: 144' | xrdb -merge -")
         assert said(told(windows))["scale"] == 1.5
 
-        x.run("xrandr", "--newmode", "small", *"63.5 1024 1072 1176 1328 768 771 775 798".split())
+        x.run("xrandr", "--newmode", "small", *SMALL)
         x.run("xrandr", "--addmode", "screen", "small")
         x.run("xrandr", "--output", "screen", "--mode", "small")
         changed = said(told(windows))
@@ -56,6 +56,10 @@ def test_geometry_is_stated_and_its_changes_are_told(tmp_path: Path) -> None:
         x.run("sh", "-c", "echo 'Xft.dpi: 144' | xrdb -merge -")
         assert geometries(windows) == [], "nothing is told again"
         windows.close()
+
+
+SMALL = ("63.5", "1024", "1072", "1176", "1328", "768", "771", "775", "798")
+"""A mode of 1024x768 as xrandr takes it."""
 
 
 def geometries(windows: Windows) -> list[Event]:

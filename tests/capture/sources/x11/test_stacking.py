@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from x_programs import Program
 from x_server import XServer
@@ -78,6 +78,8 @@ class Desk:
 
 
 @given(OPERATIONS)
+@example([("make", 0), ("state", 0), ("frame", 0), ("look", 0), ("into_frame", 0), ("look", 0), ("title", 1)])
+@example([("make", 0), ("frame", 0), ("into_frame", 0), ("look", 0), ("state", 0), ("look", 0), ("destroy", 0)])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_stack_that_listens_is_the_stack_that_asks_anew(x: XServer, operations: list[tuple[str, int]]) -> None:
     desk, listening = Desk(x.display), Server(x.display)
@@ -116,3 +118,22 @@ def test_what_changes_is_counted(x: XServer, operations: list[tuple[str, int]]) 
     finally:
         desk.close()
         server.close()
+
+
+def test_another_window_with_the_id_of_one_that_is_gone_is_watched(x: XServer) -> None:
+    """Ids come again once a program has used all of its own."""
+    program, server = Program(x.display), Server(x.display)
+    stack = Stack(server)
+    first = program.window((0, 0, 10, 10), title="first")
+    stack.refresh(is_asked=True)
+    program.destroy(first)
+    program.core.CreateWindow(0, first, program.root, 0, 0, 10, 10, 0, 1, 0, 0, [])
+    program.put(first, "_NET_WM_NAME", "second", "UTF8_STRING")
+    stack.refresh(is_asked=True)
+    program.put(first, "_NET_WM_NAME", "third", "UTF8_STRING")
+    stack.refresh(is_asked=True)
+    found = stack.find(first)
+    assert found is not None
+    assert found.client.title == "third"
+    program.close()
+    server.close()

@@ -142,9 +142,7 @@ def test_a_window_that_says_nothing_is_unknown(program: Program, watch: Callable
     assert focuses(watch(program).update()) == [(None, None)]
 
 
-def test_when_the_last_window_goes_nothing_has_the_focus(
-    program: Program, watch: Callable[[Program], Windows]
-) -> None:
+def test_when_the_last_window_goes_nothing_has_the_focus(program: Program, watch: Callable[[Program], Windows]) -> None:
     window = managed_window(program, "Editor", "notes.txt")
     windows = watch(program)
     windows.update()
@@ -168,9 +166,7 @@ def is_readable(windows: Windows) -> bool:
     return bool(select.select([windows.fileno()], [], [], 0)[0])
 
 
-def test_windows_that_vanish_while_they_are_asked_about(
-    program: Program, watch: Callable[[Program], Windows]
-) -> None:
+def test_windows_that_vanish_while_they_are_asked_about(program: Program, watch: Callable[[Program], Windows]) -> None:
     windows = watch(program)
     for number in range(30):
         window = program.window((0, 0, 50, 50), app=f"Short{number}", title="lived", is_popup=bool(number % 2))
