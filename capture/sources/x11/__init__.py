@@ -1,5 +1,6 @@
 """An X server as a source: keys, pointer, windows and monitors. It is only listened to: nothing is grabbed or changed.
 
+properties   asking windows what they say of themselves
 windows      `Windows`: who has the focus, and what must not be kept
 views        `XWindowViews`: what lies on the screen that must not be in a picture
 exclusion    which windows are excluded, by the person's patterns

@@ -201,23 +201,24 @@ class Windows:
 
     def _focus_events(self) -> list[Event]:
         """The focus, if it is another than was told; not while a window that was clicked may still take it."""
+        changed_us = self._changed_us()
         is_settling = self._present == self._before_press and monotonic_us() < self._settled_us
         if self._present == self._told or (is_settling and self._told is not None):
             return []
-        return [self._tell(self._present, self._changed_us())]
+        return [self._tell(self._present, changed_us)]
 
     def _tell(self, told: _Told, time_us: int) -> Event:
         self._told = told
         return Event(time_us, Kind.FOCUS, app=told.app, title=told.title)
 
     def _changed_us(self) -> int:
-        """When the focus changed: as the window manager's news says, if the server has our clock; else now."""
+        """When the focus changed: as the window manager says, in whole ms, if the server has our clock; else now."""
         now_us, changed_ms = monotonic_us(), self._focus.changed_ms
         self._focus.changed_ms = None
         if changed_ms is None:
             return now_us
         ago_us = (now_us // 1000 - changed_ms) % (1 << 32) * 1000
-        return now_us - ago_us if ago_us < _SAME_CLOCK_US else now_us
+        return now_us // 1000 * 1000 - ago_us if ago_us < _SAME_CLOCK_US else now_us
 
     def _said(self, top: TopLevel | None) -> _Told:
         if top is None or top.client.id in self._reasons:

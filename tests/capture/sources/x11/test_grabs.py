@@ -12,7 +12,7 @@ from taskreel.capture.sources.protocol import monotonic_us
 from taskreel.capture.sources.x11.grabs import KeyboardGrabs
 from taskreel.capture.sources.x11.server import Server
 
-F1, NONE, POINTER_ROOT = 67, 0, 1
+F1, NONE, POINTER_ROOT, ANY_MODIFIER = 67, 0, 1, 0x8000
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,29 @@ def test_a_grab_that_is_over_before_anybody_asks_was_on(program: Program, server
     grabs.settle()
     assert not grabs.guard.is_on
     assert grabs.guard.is_on_at(before_us)
+
+
+def test_the_hot_key_of_a_window_manager_is_a_grab_while_it_is_down(
+    display: XServer, program: Program, server: Server
+) -> None:
+    grabs, injector = KeyboardGrabs(server), Injector(display.display)
+    window = program.window()
+    program.focus(window)
+    program.core.GrabKey(False, program.root, ANY_MODIFIER, F1, 1, 1)
+    program.sync()
+    grabs.watch(window)
+    assert not is_held(server, grabs)
+    injector.key(F1, True)
+    assert is_held(server, grabs)
+    injector.key(F1, False)
+    assert not is_held(server, grabs)
+
+    before_us = monotonic_us()
+    injector.tap(F1)
+    server.answer(server.core.GetInputFocus())
+    server.take_news()
+    assert grabs.guard.is_on_at(before_us), "though it was short"
+    injector.close()
 
 
 def test_asking_never_takes_the_keyboard_from_a_program(program: Program, server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from x_programs import GTK, QT, Program, start_manager, start_toolkit
@@ -11,7 +12,7 @@ from x_server import Injector, XServer, end, wait_for
 
 from taskreel.capture.settings import Settings
 from taskreel.capture.sources.protocol import Rect, SourceLostError, SourceUnavailableError, WindowView
-from taskreel.capture.sources.x11.views import XWindowViews
+from taskreel.capture.sources.x11.views import XWindowViews, _is_blank
 
 SECRET = "KeePassXC"
 
@@ -136,6 +137,23 @@ def test_all_is_hidden_while_the_screen_saver_is_active(bare: XServer, views: XW
     wait_for(lambda: views.view().is_all_hidden, "the screen saver")
     bare.run("xset", "s", "reset")
     wait_for(lambda: not views.view().is_all_hidden, "no screen saver")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (SimpleNamespace(power_level=0, state=1), False),  # DPMS is enabled, and the monitors are on
+        (SimpleNamespace(power_level=1, state=1), True),
+        (SimpleNamespace(power_level=3, state=1), True),
+        (SimpleNamespace(state=0), False),
+        (SimpleNamespace(state=1), True),
+        (SimpleNamespace(state=3), False),  # the screen saver is disabled
+        (None, False),
+    ],
+)
+def test_what_servers_say_when_nothing_can_be_seen(answer: SimpleNamespace | None, expected: bool) -> None:
+    """Xvfb has no DPMS, so its answer is made here."""
+    assert _is_blank(answer) is expected
 
 
 def test_with_a_window_manager_the_whole_frame_is_black(managed: XServer, tmp_path: Path) -> None:
