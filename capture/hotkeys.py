@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from taskreel.capture.sources.protocol import Event
-from taskreel.io.events import Flag, Kind
+from taskreel.io.kinds import Flag, Kind
 
 _SIDES = {
     f"{modifier}{side}": modifier for modifier in ("ctrl", "alt", "shift", "win") for side in ("left", "right", "")

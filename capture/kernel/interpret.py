@@ -33,7 +33,7 @@ from taskreel.capture.kernel.pointers import Pointer, Rows
 from taskreel.capture.kernel.streams import Frame, forward_times, frames
 from taskreel.capture.kernel.touchpads import Touchpad, TouchpadRules
 from taskreel.capture.keymaps import AnyKeymap
-from taskreel.io.events import Flag, Kind
+from taskreel.io.kinds import Flag, Kind
 
 ASSUMED_SCREEN_PX = (1920, 1080)
 """What the area of an absolute device is taken for: no kernel event says which screen it is."""

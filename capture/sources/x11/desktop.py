@@ -7,7 +7,7 @@ from typing import Protocol
 
 from taskreel.capture.sources.guards import Guard
 from taskreel.capture.sources.protocol import Event
-from taskreel.io.segments import Screen
+from taskreel.io.kinds import Screen
 
 
 class Desktop(Protocol):

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from taskreel.capture.sources.x11.raw import RawMotion, fixed_point
-from taskreel.io.events import WHEEL_UNITS_PER_TICK
+from taskreel.io.kinds import WHEEL_UNITS_PER_TICK
 
 X_AXIS, Y_AXIS = 0, 1
 _VALUATOR, _SCROLL = 2, 3

@@ -13,7 +13,7 @@ from taskreel.capture.sources.x11.keyboard import ServerKeyboard
 from taskreel.capture.sources.x11.queries import Server
 from taskreel.capture.sources.x11.raw import RawKey
 from taskreel.capture.sources.x11.repeats import Repeats
-from taskreel.io.events import Flag, Kind
+from taskreel.io.kinds import Flag, Kind
 
 _RELEASE_ON_ITS_WAY_US = 5000
 """A repeat is told this late: the release that forbids it may be on its way."""

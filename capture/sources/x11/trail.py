@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from taskreel.capture.sources.protocol import Event
 from taskreel.capture.sources.x11.devices import Motion
-from taskreel.io.events import POSITION_UNITS_PER_PX, Flag
+from taskreel.io.kinds import POSITION_UNITS_PER_PX, Flag
 
 _Place = tuple[float, float]
 

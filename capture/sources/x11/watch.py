@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import select
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -30,7 +31,7 @@ from taskreel.capture.sources.x11.held import Held
 from taskreel.capture.sources.x11.keys import Keys
 from taskreel.capture.sources.x11.queries import Server
 from taskreel.capture.sources.x11.trail import Trail
-from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
+from taskreel.io.kinds import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 
 COMPANY_US = 10_000
 """How long a motion waits for others. With 4 ms, 1,000 motions a second took 10 % of a core, with 10 ms 6 %."""
@@ -39,6 +40,11 @@ _AT_ONCE = 500
 """Events that are taken before anything else gets its turn, such as to stop."""
 _WHEEL = {4: (0, 1), 5: (0, -1), 6: (-1, 0), 7: (1, 0)}
 """Buttons that are turns of a wheel, and the ticks that they are, right and up."""
+
+
+def before(news: Iterable[Event], time_us: int) -> list[Event]:
+    """What was found out at a press, which it is about, with its time at the latest."""
+    return [replace(event, time_us=min(event.time_us, time_us)) for event in news]
 
 
 def _poll(*descriptors: int) -> select.poll:
@@ -234,7 +240,7 @@ class Watch:
             return
         x_px, y_px = event.x // POSITION_UNITS_PER_PX, event.y // POSITION_UNITS_PER_PX
         if event.kind == Kind.BUTTON_DOWN:
-            self._tell(self._desktop.update(), self._desktop.at_press(x_px, y_px))
+            self._tell(self._desktop.update(), before(self._desktop.at_press(x_px, y_px), event.time_us))
         reason = self._desktop.pointer_reason(x_px, y_px)
         if event.kind == Kind.BUTTON_DOWN:
             self._buttons.press(event.code or 0, reason)
