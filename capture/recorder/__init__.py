@@ -8,5 +8,6 @@ sealing    journals become segments, in a process of their own
 recording  one recording: its journals, pictures and account
 recorder   all of it together
 control    commands to a running recorder
+machine    which sources this machine has
 admission  whether it may record at all
 """

@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ LONGEST_RECORDING_S = 12 * 3600
 """A recording of somebody who never locks the screen ends at some time, so that nothing in it grows without end."""
 RESERVE_BYTES = 1 << 20
 """Kept free for the end of a recording: the last events and the closing of the journal, when the disk is full."""
-RECORDINGS, RESERVE, LOCK = "recordings", "reserve", "recorder.lock"
+RECORDINGS, RESERVE, LOCK, ENDED = "recordings", "reserve", "recorder.lock", "ended.json"
 
 
 class AlreadyRunningError(Exception):
@@ -54,6 +54,10 @@ class Ended:
     segments: int
     unsealed: int
     faults: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a program."""
+        return vars(self) | {"account": self.account.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Recorder:
                     )
                 self._state = "stopped"
                 self._tell()
-            return Ended(
+            ended = Ended(
                 self._stop_reason,
                 self._total,
                 self._recordings,
@@ -132,6 +136,9 @@ class Recorder:
                 self._sealer.waiting,
                 self._faults,
             )
+            with contextlib.suppress(OSError):  # the disk may be full
+                (spool / ENDED).write_text(json.dumps(ended.to_dict()) + "\n", encoding="utf-8")
+            return ended
 
     # -------------------------------------------------------------------------------------------- one recording
 
@@ -354,6 +361,13 @@ def _reserve(spool: Path) -> None:
     sync_folder(spool)
 
 
-def free_bytes(folder: Path) -> int:
-    """Room on the disk of a folder."""
-    return shutil.disk_usage(folder).free
+def is_running(spool: Path) -> bool:
+    """Whether a recorder uses this spool."""
+    try:
+        with open(spool / LOCK, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -137,20 +137,28 @@ class Recording:
 
     def retract(self, events: Iterable[Event]) -> int:
         """Take back rows that were written: keys of the recorder's own. How many could be taken back."""
-        rows = [number for event, number in self._recent_keys if any(event is other for other in events)]
+        own = {id(event) for event in events}
+        rows = [number for event, number in self._recent_keys if id(event) in own]
         if rows:
+            kept = [one for one in self._recent_keys if id(one[0]) not in own]
+            self._recent_keys = deque(kept, maxlen=_RECENT_KEYS)
             self._journal.append(retracted=rows)
             self._retracted += len(rows)
             self.account.journaled -= len(rows)
             self.account.withheld["recorder_control"] += len(rows)
         return len(rows)
 
-    def keep_picture(self, key: str, picture: Picture) -> None:
-        """Keep a picture, if an event that was written shows it. Raises `OSError`; then its events become gaps."""
-        if key in self._waiting:
-            self._pictures_bytes += self._folder_of_pictures.write(key, picture)
-            self._waiting.discard(key)
-            self.pictures += 1
+    def keep_picture(self, key: str, picture: Picture) -> bool:
+        """Keep a picture, if an event that was written shows it; whether one does.
+
+        Raises `OSError`; then its events become gaps.
+        """
+        if key not in self._waiting:
+            return False
+        self._pictures_bytes += self._folder_of_pictures.write(key, picture)
+        self._waiting.discard(key)
+        self.pictures += 1
+        return True
 
     def sync(self) -> None:
         """Have the disk keep what was written."""

@@ -17,6 +17,7 @@ from taskreel.capture.recorder.sieve import Sieve
 from taskreel.capture.sources.guards import Guard, Withholds
 from taskreel.capture.sources.protocol import (
     Event,
+    Picture,
     Sink,
     Source,
     SourceFacts,
@@ -27,8 +28,9 @@ from taskreel.capture.sources.protocol import (
 from taskreel.io.kinds import Kind
 
 PICTURES = "screens"
+_PICTURE_KEPT_US = 1_000_000
+"""How long a picture waits for its event, which is held for a moment; that of a withheld event goes then."""
 _STOP_PATIENCE_S = 10.0
-_DRAIN_S = 0.02
 
 
 Hotkey = Callable[[Event], tuple[bool, Sequence[Event]]]
@@ -67,6 +69,7 @@ class Session:
         self._intake = Intake()
         self._sieve = Sieve([self._paused, *guards])
         self._running: list[_Running] = []
+        self._pictures: list[tuple[str, Picture, int]] = []
         self._produced = 0
         self.lost_source = ""
         """What a source said that has lost what it watched."""
@@ -153,8 +156,13 @@ class Session:
         self.recording.account.withheld += taken.withheld + self._sieve.withheld
         self._sieve.withheld.clear()
         self.recording.write(events, taken.losses)
-        for key, picture in taken.pictures:
-            self.recording.keep_picture(key, picture)
+        now_us = monotonic_us()
+        self._pictures += [(key, picture, now_us + _PICTURE_KEPT_US) for key, picture in taken.pictures]
+        self._pictures = [
+            (key, picture, until_us)
+            for key, picture, until_us in self._pictures
+            if not self.recording.keep_picture(key, picture) and now_us < until_us
+        ]
 
     def _find_hotkey(self, events: Sequence[Event]) -> bool:
         """Look for the pause hotkey in what came; its keys are taken out again, wherever they have got to."""
