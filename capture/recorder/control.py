@@ -54,12 +54,14 @@ class ControlServer:
     def __init__(self, spool: Path) -> None:
         self.requests: queue.Queue[Request] = queue.Queue()
         self._path = spool / SOCKET
-        self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX)
-        with _address(self._path) as address:
+        silent = self._path.with_suffix(".new")  # until it listens
+        silent.unlink(missing_ok=True)
+        with _address(silent) as address:
             self._socket.bind(address)
-        os.chmod(self._path, 0o600)
+        os.chmod(silent, 0o600)
         self._socket.listen(8)
+        silent.replace(self._path)
         self._waker, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskreel.capture.recorder.sealing import DAMAGED, finish_moves, journals, sealed
+from taskreel.capture.recorder.sealing import DAMAGED, alone, finish_moves, journals, sealed
 
 _AGAIN_S = 10.0
 
@@ -110,13 +110,17 @@ class Sealer:
     def _remove(self, recording: Path) -> str:
         """Remove the folder of a recording of which everything is in the outbox."""
         try:
-            finish_moves(recording, self._outbox)
-            if not journals(recording) and not sealed(recording):
-                if any(recording.glob(f"*{DAMAGED}")):
-                    return ""  # kept for a person
-                shutil.rmtree(recording)
+            with alone(recording) as is_there:
+                return self._clear(recording) if is_there else ""
         except OSError as error:
             return f"{recording.name} could not be removed: {error.strerror}"
+
+    def _clear(self, recording: Path) -> str:
+        finish_moves(recording, self._outbox)
+        if journals(recording) or sealed(recording):
+            return ""  # of a journal that could not be sealed; the next start tries again
+        if not any(recording.glob(f"*{DAMAGED}")):  # such a one is kept for a person
+            shutil.rmtree(recording)
         return ""
 
 

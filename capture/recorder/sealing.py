@@ -14,9 +14,12 @@ After 2 the journal is not read again: what lies in `sealed/` has its first seq 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +60,29 @@ def seal(journal_path: Path, outbox: Path, *, is_last: bool = False) -> SealedPa
 
     Raises `OSError` (the disk is full), after which nothing half-made has a name, and everything is still there.
     """
+    with alone(journal_path.parent) as is_there:
+        return _seal(journal_path, outbox, is_last) if is_there and journal_path.exists() else SealedPart(None)
+
+
+@contextlib.contextmanager
+def alone(recording: Path) -> Iterator[bool]:
+    """Be the only process that seals a recording; whether it is still there.
+
+    A recorder that is killed leaves a sealing process behind, which goes on while the next recorder recovers.
+    """
+    try:
+        folder = os.open(recording, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield recording.exists()
+    finally:
+        os.close(folder)
+
+
+def _seal(journal_path: Path, outbox: Path, is_last: bool) -> SealedPart:
     recording = journal_path.parent
     try:
         journal = read_journal(journal_path.read_bytes())
