@@ -196,7 +196,7 @@ class _Publisher:
             except (UnavailableError, UnconfirmedError, _SpoolError) as error:
                 size_bytes, fate, reason = 0, Fate.FAILED, str(error)
                 failures += 1
-                if failures == _FAILURES_IN_A_ROW or getattr(error, "retry_after_s", 0.0):
+                if failures == _FAILURES_IN_A_ROW or getattr(error, "retry_after_s", None):
                     raise
             else:
                 failures = 0

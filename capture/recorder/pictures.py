@@ -50,7 +50,8 @@ class PictureFolder:
         """A picture; None if it is not there or is not what was written."""
         try:
             line, _, data = self._path(key).read_bytes().partition(b"\n")
-            picture = StoredPicture(*json.loads(line), data)
+            hash_, dhash, width_px, height_px = json.loads(line)
+            picture = StoredPicture(hash_, dhash, width_px, height_px, data)
         except (FileNotFoundError, ValueError, TypeError):
             return None
         return picture if picture_hash(data) == picture.hash else None

@@ -156,12 +156,9 @@ def events_of(journal: Journal, pictures: PictureFolder) -> tuple[pa.Table, int]
         for name, values in described.items():
             values.append(picture and getattr(picture, name))
         contents.append(shown.content_once(picture) if picture else None)
-    table = event_table(
-        columns
-        | {f"picture_{name}": values for name, values in described.items()}
-        | {"picture": contents, "seq": list(journal.rows)}
-    )
-    return table, shown.lost
+    filled: dict[str, object] = {**columns, "picture": contents, "seq": list(journal.rows)}
+    filled |= {f"picture_{name}": values for name, values in described.items()}
+    return event_table(filled), shown.lost
 
 
 def _whole_text(text: str) -> str:
