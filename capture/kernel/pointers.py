@@ -23,11 +23,15 @@ class Place:
     flags: int
 
 
+Row = tuple[int | str | None, ...]
+"""time_us, kind, flags, x, y, code, wheel_x, wheel_y, key, text, fingers: as `EVENT_SCHEMA` has them."""
+
+
 class Rows:
     """Rows of the event table, in any order."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int | str | None, ...]] = []
+        self._rows: list[Row] = []
 
     def key(self, time_us: int, kind: Kind, flags: int, code: int | None, key: str | None, text: str | None) -> None:
         """A key went down or up."""
@@ -53,6 +57,11 @@ class Rows:
     def gap(self, time_us: int) -> None:
         """Events were lost."""
         self._rows.append((time_us, Kind.GAP, 0, *[None] * (len(_COLUMNS) - 3)))
+
+    def take(self) -> list[Row]:
+        """The rows that came since they were last taken, in the order in which they came; they are not kept."""
+        rows, self._rows = self._rows, []
+        return rows
 
     def table(self) -> pa.Table:
         """The rows as `SEGMENT_SCHEMA`, sorted by time, equal times in the order in which they came; `seq` from 0."""

@@ -80,8 +80,22 @@ class Touchpad:
         self._motion = (_Scale(self._mm[0], factor), _Scale(self._mm[1], factor))
         self._scroll: _Scroll | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is not known yet that becomes known by time alone (`advance`)."""
+        return self._tap is not None or (self._touch is not None and not self._touch.is_decided)
+
+    def advance(self, time_us: int) -> None:
+        """It is later than this now, and no frame before it is still to come: what waited for one is settled."""
+        if self._touch:
+            if time_us - self._touch.landed_us > self._rules.tap_us:
+                self._decide(self._touch)
+        elif self._tap and time_us - self._tap.released_us > self._rules.drag_us:
+            self._settle_tap()
+
     def update(self, time_us: int, events: list[tuple[int, int, int]]) -> None:
         """Take what a frame says of fingers."""
+        self.advance(time_us)
         touching = self._contacts.update(events)
         if touching.fingers:
             self._continue(time_us, touching)
@@ -89,7 +103,7 @@ class Touchpad:
             self._end(time_us, self._touch)
         self._before = touching
 
-    def button(self, time_us: int, code: int, down: bool) -> None:
+    def button(self, time_us: int, code: int, down: bool, more_flags: int = 0) -> None:
         """A button of the pad was pressed or released; the fingers of its frame are known."""
         if not down:
             button, flags = self._pressed.pop(code, self._button(code, 1))
@@ -100,7 +114,7 @@ class Touchpad:
             button, flags = self._pressed[code] = self._button(code, self._before.fingers)
         if button:
             fingers = self._before.fingers if down else None
-            self._rows.button(time_us, down, button, self._pointer.place, flags, fingers)
+            self._rows.button(time_us, down, button, self._pointer.place, flags | more_flags, fingers)
 
     def lose(self, time_us: int) -> None:
         """Events were lost: fingers are no longer known, and what they had begun is over."""
