@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 from x_programs import GTK, QT, Program, start_manager
 from x_server import Injector, XServer, end, wait_for
+from xcffib.xproto import CW, ButtonPressEvent, EventMask
 
 from taskreel.io import dataset as datasets
 from taskreel.io.kinds import Kind
@@ -293,3 +297,62 @@ def test_a_second_recorder_is_busy_and_commands_without_one_say_so(desk: Desk) -
             check=False,
         ).stderr
     )
+
+
+BLUE, RED = 0x2020C0, 0xC02020
+PLACE = (500, 300, 400, 300)
+
+
+class Changing:
+    """A window with some drawing that turns from blue to red when it is clicked."""
+
+    def __init__(self, display: str) -> None:
+        self._program = Program(display)
+        self.window = self._program.window(PLACE, app="Changing", title="changing")
+        self._program.core.ChangeWindowAttributes(
+            self.window, CW.BackPixel | CW.EventMask, [BLUE, EventMask.ButtonPress]
+        )
+        self._program.core.ClearArea(False, self.window, 0, 0, 0, 0)
+        self._program.core.GetInputFocus().reply()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        self.is_red = False
+
+    def _serve(self) -> None:
+        while not isinstance(self._program.connection.wait_for_event(), ButtonPressEvent):
+            pass
+        self._program.core.ChangeWindowAttributes(self.window, CW.BackPixel, [RED])
+        self._program.core.ClearArea(False, self.window, 0, 0, 0, 0)
+        self._program.core.GetInputFocus().reply()
+        self.is_red = True
+
+
+@pytest.mark.slow
+def test_a_clicks_picture_shows_the_window_as_it_was_before(desk: Desk) -> None:
+    changing = Changing(desk.x.display)
+    wait_for(lambda: changing.window in desk.program.clients(), "the window")
+    desk.program_in(GTK, "gtkpad", "gtk pad")
+    recorder = desk.start()
+    wait_for(lambda: desk.capture("status")["pictures"] >= 1, "the first picture")
+    desk.injector.move(*desk.middle("changing"))
+    desk.injector.click()
+    wait_for(lambda: changing.is_red, "the red window")
+    wait_for(lambda: desk.capture("status")["pictures"] >= 2, "the picture afterwards")
+    desk.click_on("gtk pad")
+    ended = desk.capture("stop")
+    assert recorder.wait(60) == 0
+    assert ended["account"]["imbalance"] == 0
+
+    desk.dataset()
+    steps = datasets.open(str(desk.folder / "out"))
+    rows = [row for part in steps.iter_steps() for row in part.sort_by("start_us").to_pylist()]
+    first, second = (row for row in rows if row["action"] == "click")
+    assert color(first, *desk.middle("changing")) == pytest.approx((0x20, 0x20, 0xC0), abs=12)
+    assert color(second, *desk.middle("changing")) == pytest.approx((0xC0, 0x20, 0x20), abs=12)
+
+
+def color(step: dict[str, Any], x: int, y: int) -> tuple[int, ...]:
+    """Of a pixel of the screen that a step shows."""
+    with Image.open(io.BytesIO(step["image"]["bytes"])) as image:
+        assert image.size == (1280, 800)
+        return tuple(image.convert("RGB").getpixel((x, y)))

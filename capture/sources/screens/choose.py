@@ -16,7 +16,7 @@ from taskreel.capture.sources.screens.encode import QUEUE, Encoder
 from taskreel.capture.sources.screens.moments import Why
 from taskreel.capture.sources.screens.ring import Frame
 from taskreel.capture.sources.screens.tiles import tiles_of
-from taskreel.io.events import Kind
+from taskreel.io.kinds import Kind
 
 KNOWN_KEYS = 4096
 """Pictures that are remembered, half an hour of them at full rate. One that was forgotten is encoded again."""

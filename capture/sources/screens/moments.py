@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from taskreel.capture.sources.protocol import Event
-from taskreel.io.events import Flag, Kind
+from taskreel.io.kinds import Flag, Kind
 
 RUN_GAP_US = 1_000_000
 """Keys and ticks of the wheel are one run while no more time than this is between two."""
