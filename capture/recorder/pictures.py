@@ -7,11 +7,11 @@ line of JSON (hash, dhash, width, height) and the encoded picture.
 from __future__ import annotations
 
 import json
-import shutil
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskreel.capture.disk import write_whole
+from taskreel.capture.disk import sync_file
 from taskreel.capture.sources.protocol import Picture
 from taskreel.io.kinds import picture_hash
 
@@ -32,15 +32,32 @@ class PictureFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._unsynced: deque[Path] = deque()
 
     def write(self, key: str, picture: Picture) -> int:
-        """Keep a picture; one that is there already stays as it is. Returns the bytes that it took."""
+        """Keep a picture; one that is there already stays as it is. Returns the bytes that it took.
+
+        A power cut before the next `sync` loses it: its hash says so, and its events become gaps.
+        """
         path = self._path(key)
         if path.exists():
             return 0
         facts = [picture_hash(picture.data), picture.dhash, picture.width_px, picture.height_px]
-        write_whole(path, json.dumps(facts).encode() + b"\n" + picture.data)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        try:
+            temporary.write_bytes(json.dumps(facts).encode() + b"\n" + picture.data)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._unsynced.append(path)
         return len(picture.data)
+
+    def sync(self) -> None:
+        """Have the disk keep what was written. From another thread: events do not wait for it."""
+        while self._unsynced:
+            sync_file(self._unsynced.popleft())
 
     def has(self, key: str) -> bool:
         """Whether a picture is there."""
@@ -55,10 +72,6 @@ class PictureFolder:
         except (FileNotFoundError, ValueError, TypeError):
             return None
         return picture if picture_hash(data) == picture.hash else None
-
-    def remove(self) -> None:
-        """Remove all."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.picture"

@@ -165,6 +165,7 @@ class Recording:
         if self._rows_since_sync:
             self._rows_since_sync = False
             self._journal.sync()
+        self._folder_of_pictures.sync()
 
     # -------------------------------------------------------------------------------------------- journals
 
