@@ -19,8 +19,8 @@ from taskreel.io.segments import read_segment
 
 SCRIPT = Path(__file__).parents[2] / "support" / "numbered_recorder.py"
 LOSS_BOUND_US = 250_000
-SCHEDULING_US = 250_000
-"""On top of the bound: on a machine that is loaded with other tests, no thread may get the processor for so long."""
+BUSY_US, CALM_US = 1_500_000, 250_000
+"""On top of the bound: for so long a thread may not get the processor, beside other tests and on a calm machine."""
 
 
 def lines(log: Path) -> list[tuple[int, int]]:
@@ -30,7 +30,7 @@ def lines(log: Path) -> list[tuple[int, int]]:
     return [(int(number), int(time_us)) for number, time_us in whole]
 
 
-def play(tmp_path: Path, kills: int, seed: int) -> None:
+def play(tmp_path: Path, kills: int, seed: int, slack_us: int) -> None:
     dice = random.Random(seed)
     tmp_path.mkdir(exist_ok=True)
     spool, log = tmp_path / "spool", tmp_path / "log"
@@ -51,10 +51,10 @@ def play(tmp_path: Path, kills: int, seed: int) -> None:
         finally:
             end(process)
         first = lines(log)[-1][0]
-    check(spool, log, killed)
+    check(spool, log, killed, LOSS_BOUND_US + slack_us)
 
 
-def check(spool: Path, log: Path, killed: list[tuple[int, int]]) -> None:
+def check(spool: Path, log: Path, killed: list[tuple[int, int]], bound_us: int) -> None:
     paths = sorted((spool / "outbox").rglob("*.parquet"))
     tables, pictures = [], 0
     for path in paths:
@@ -82,7 +82,7 @@ def check(spool: Path, log: Path, killed: list[tuple[int, int]]) -> None:
     for number, time_us in lines(log):
         if number not in there:
             at_us = next(at_us for last, at_us in killed if last >= number)
-            assert at_us - time_us < LOSS_BOUND_US + SCHEDULING_US, f"event {number} was lost, {at_us - time_us} µs old"
+            assert at_us - time_us < bound_us, f"event {number} was lost, {at_us - time_us} µs old"
     assert pictures, "no picture got through"
     assert not list((spool / "recordings").iterdir()), "what is sealed leaves nothing behind"
 
@@ -90,10 +90,10 @@ def check(spool: Path, log: Path, killed: list[tuple[int, int]]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_five_kills_lose_nothing_older_than_the_bound(tmp_path: Path, seed: int) -> None:
-    play(tmp_path, 5, seed)
+    play(tmp_path, 5, seed, BUSY_US)
 
 
 @pytest.mark.soak
 def test_two_hundred_kills_lose_nothing_older_than_the_bound(tmp_path: Path) -> None:
     for seed in range(10):
-        play(tmp_path / str(seed), 20, 100 + seed)
+        play(tmp_path / str(seed), 20, 100 + seed, CALM_US)
