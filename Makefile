@@ -59,19 +59,23 @@ $(PRISM):
 test: $(VENV)/.dev $(PRISM) ## The whole test suite
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal --durations=10
 
-lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io and transforms)
+lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io, transforms and the capture client)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	mkdir -p build/typecheck/taskreel
-	for file in __init__ __main__ app service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
+	for file in __init__ __main__ app capturing publishing service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
 	for folder in capture io pipelines transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
-	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms
+	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms \
+		-p taskreel.capture.recorder -p taskreel.capture.sources -p taskreel.capture.publisher -p taskreel.capture.watchers \
+		-p taskreel.capture.indicators
 
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.stages
 	$(BIN)/python -m bench.reducer
 	$(BIN)/python -m bench.incremental
+	$(BIN)/python -m bench.capture_client
+	$(BIN)/python -m bench.capture_client --pictures
 
 evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
 	$(BIN)/python -m bench.evaluation

@@ -37,11 +37,12 @@ setup(
             "jeepney>=0.9",  # D-Bus: is the session locked, has a password field the focus
             "mss>=10",  # pictures of the screen
             "pillow>=11",  # WebP
+            "tenacity>=9",  # retries of uploads that do what the store asks for
             "xcffib>=1.13",  # the X server: input, windows, monitors
             "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
             "xxhash>=3.5",  # is this frame like one before
         ],
-        "gcp": ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6"],
+        "gcp": ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6", "tenacity>=9"],
         "import": [
             "av>=14",  # frames of the videos beside recordings
             "mcap>=1.2",  # the container of OWAMcap

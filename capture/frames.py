@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
-from taskreel.io.events import Kind
-from taskreel.io.segments import picture_hash
+from taskreel.io.kinds import Kind, picture_hash
 
 VISIBLE_DIFFERENCE = 24
 PPM = 1_000_000
@@ -27,9 +26,13 @@ def changed_ppm(before: np.ndarray, after: np.ndarray) -> int:
     """How many pixels a million changed visibly, rounded up: 0 only if none did. All of them if the size changed."""
     if before.shape != after.shape:
         return PPM
+    return -(-changed_pixels(before, after) * PPM // (before.shape[0] * before.shape[1]))
+
+
+def changed_pixels(before: np.ndarray, after: np.ndarray) -> int:
+    """How many pixels changed visibly, of two equally shaped `uint8` arrays whose last axis begins with R, G, B."""
     differs = (np.maximum(before, after) - np.minimum(before, after)) > VISIBLE_DIFFERENCE
-    changed = np.count_nonzero(differs[..., 0] | differs[..., 1] | differs[..., 2])
-    return -(-changed * PPM // (before.shape[0] * before.shape[1]))
+    return int(np.count_nonzero(differs[..., 0] | differs[..., 1] | differs[..., 2]))
 
 
 def screen_events(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[dict[str, object]]:

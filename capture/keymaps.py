@@ -25,9 +25,9 @@ from taskreel.capture.keynames import (
 )
 
 _LAYOUT = re.compile(r"([a-z][a-z_]*)(?:\(([\w-]+)\))?((?:\+\w+:\w+)*)", re.ASCII)
-_XKB_KEYCODE_OFFSET = 8
+XKB_KEYCODE_OFFSET = 8
 """X11 begins to count keys at 8."""
-_XKB_LOG_LEVEL_CRITICAL = 10
+XKB_LOG_LEVEL_CRITICAL = 10
 _COMPOSE_LOCALE = "en_US.UTF-8"
 """Nearly all UTF-8 locales use its sequences. It is fixed, so that a text does not depend on the importer's locale."""
 
@@ -109,15 +109,15 @@ class Keymap(AnyKeymap):
         if not match:
             raise _unknown(layout)
         self.layout = layout
-        self._xkb = _xkbcommon()
+        self._xkb = xkbcommon_library()
         context = self._xkb.Context(no_environment_names=True)
-        context.set_log_level(_XKB_LOG_LEVEL_CRITICAL)
+        context.set_log_level(XKB_LOG_LEVEL_CRITICAL)
         name, variant, options = match.groups()
         try:
             self._keymap = _with_options(context, name, variant, options.split("+")[1:])
         except (self._xkb.XKBKeymapCreationFailure, LookupError):
             raise _unknown(layout) from None
-        self._compose = _compose_table(context)
+        self._compose = compose_table(context)
 
     def state(self) -> KeyboardState:
         """A keyboard of this layout on which nothing is held or locked."""
@@ -125,13 +125,7 @@ class Keymap(AnyKeymap):
 
     def key_name(self, code: int) -> str | None:
         """The key's name by what this layout writes on it without modifiers."""
-        keycode = code + _XKB_KEYCODE_OFFSET
-        if not self._keymap.num_layouts_for_key(keycode):
-            return us_key_name(code)
-        keysyms = self._keymap.key_get_syms_by_level(keycode, 0, 0)
-        if len(keysyms) != 1:
-            return us_key_name(code)
-        return layout_key_name(code, self._xkb.keysym_get_name(keysyms[0]), self._xkb.keysym_to_string(keysyms[0]))
+        return xkb_key_name(self._xkb, self._keymap, code)
 
 
 class AssumedUsKeymap(AnyKeymap):
@@ -148,35 +142,48 @@ class AssumedUsKeymap(AnyKeymap):
         return us_key_name(code)
 
 
-class _XkbState(KeyboardState):
-    def __init__(self, xkb: Any, keymap: Any, compose: Any) -> None:
-        super().__init__()
-        self._xkb = xkb
-        self._state = keymap.state_new()
-        self._compose = compose.compose_state_new()
-        self._silencing = sum(1 << keymap.mod_get_index(name) for name in ("Control", "Mod1", "Mod4"))
+class XkbWriter:
+    """What presses write by a keymap of XKB: follows dead and compose keys; its `state` says the modifiers."""
 
-    def _text(self, code: int) -> str | None:
-        keycode = code + _XKB_KEYCODE_OFFSET
+    def __init__(self, xkb: Any, keymap: Any, compose_state: Any) -> None:
+        self._xkb = xkb
+        self._compose = compose_state
+        self._ignored = xkb.ComposeFeedResult.XKB_COMPOSE_FEED_IGNORED
+        self._silencing = sum(1 << keymap.mod_get_index(name) for name in ("Control", "Mod1", "Mod4"))
+        self.state: Any = keymap.state_new()
+        """XKB's state of the keyboard: the modifiers and the group. Set by who owns this."""
+
+    def text(self, keycode: int) -> str | None:
+        """What the press of a key writes now; call it for each press. `keycode` is X11's."""
         if self._is_silenced():
             return None
         status = self._xkb.ComposeStatus
-        self._compose.feed(self._state.key_get_one_sym(keycode))
+        if self._compose.feed(self.state.key_get_one_sym(keycode)) == self._ignored:
+            return None  # a modifier: what was composed before it is still there, and would be written twice
         now = self._compose.get_status()
         if now == status.XKB_COMPOSE_NOTHING:
-            return _printable(self._state.key_get_string(keycode))
+            return _printable(self.state.key_get_string(keycode))
         if now == status.XKB_COMPOSE_COMPOSED:
             return _printable(self._compose.get_utf8())
         return None
 
     def _is_silenced(self) -> bool:
         """Whether Ctrl, Alt or Meta is held, used up by the key's level or not: XKB has keypad keys use up Ctrl."""
-        return bool(self._state.serialize_mods(self._xkb.StateComponent.XKB_STATE_MODS_EFFECTIVE) & self._silencing)
+        return bool(self.state.serialize_mods(self._xkb.StateComponent.XKB_STATE_MODS_EFFECTIVE) & self._silencing)
+
+
+class _XkbState(KeyboardState):
+    def __init__(self, xkb: Any, keymap: Any, compose: Any) -> None:
+        super().__init__()
+        self._direction = xkb.KeyDirection
+        self._writer = XkbWriter(xkb, keymap, compose.compose_state_new())
+
+    def _text(self, code: int) -> str | None:
+        return self._writer.text(code + XKB_KEYCODE_OFFSET)
 
     def _change(self, code: int, down: bool) -> None:
-        direction = self._xkb.KeyDirection
-        keycode = code + _XKB_KEYCODE_OFFSET
-        self._state.update_key(keycode, direction.XKB_KEY_DOWN if down else direction.XKB_KEY_UP)
+        direction = self._direction.XKB_KEY_DOWN if down else self._direction.XKB_KEY_UP
+        self._writer.state.update_key(code + XKB_KEYCODE_OFFSET, direction)
 
 
 class _UsState(KeyboardState):
@@ -215,6 +222,18 @@ class _UsState(KeyboardState):
             self._locked.add(code)
 
 
+def xkb_key_name(xkb: Any, keymap: Any, code: int, group: int = 0) -> str | None:
+    """The key's name by what a group of a keymap of XKB writes on it without modifiers. `code` is Linux's."""
+    keycode = code + XKB_KEYCODE_OFFSET
+    groups = keymap.num_layouts_for_key(keycode)
+    if not groups:
+        return us_key_name(code)
+    keysyms = keymap.key_get_syms_by_level(keycode, min(group, groups - 1), 0)
+    if len(keysyms) != 1:
+        return us_key_name(code)
+    return layout_key_name(code, xkb.keysym_get_name(keysyms[0]), xkb.keysym_to_string(keysyms[0]))
+
+
 def _printable(text: str) -> str | None:
     return text if text and text[0] >= " " and text[0] != "\x7f" else None
 
@@ -226,7 +245,8 @@ def _unknown(layout: str) -> UnknownLayoutError:
     )
 
 
-def _xkbcommon() -> Any:
+def xkbcommon_library() -> Any:
+    """The module `xkbcommon.xkb`. Raises `ImportError` with the remedy."""
     try:
         from xkbcommon import xkb
     except ImportError as error:
@@ -251,8 +271,11 @@ def _with_options(context: Any, name: str, variant: str | None, options: list[st
     return keymap
 
 
-def _compose_table(context: Any) -> Any:
-    """The sequences of dead and compose keys, from the system's file and not from the person's own."""
+def compose_table(context: Any) -> Any:
+    """The sequences of dead and compose keys, from the system's file and not from the person's own.
+
+    Raises `ImportError` with the remedy if it is not there.
+    """
     path = Path(os.environ.get("XLOCALEDIR", "/usr/share/X11/locale")) / _COMPOSE_LOCALE / "Compose"
     try:
         return context.compose_table_new_from_buffer(path.read_bytes(), _COMPOSE_LOCALE)

@@ -34,7 +34,7 @@ OWN_NAME = "taskreel"
 
 @dataclass(frozen=True)
 class Settings:
-    """How to record. Patterns are shell globs, compared without regard to case.
+    """How to record. Patterns are globs of `*` and `?` (brackets are brackets), compared without regard to case.
 
     `excluded_apps` are compared with both parts of WM_CLASS and with the name of the process; `excluded_titles` with
     the window's title.

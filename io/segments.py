@@ -24,13 +24,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from taskreel.io.events import EVENT_SCHEMA, POSITION_UNITS_PER_PX, SEGMENT_SCHEMA, Kind
+from taskreel.io.events import EVENT_SCHEMA, SEGMENT_SCHEMA
+from taskreel.io.kinds import POSITION_UNITS_PER_PX, Kind, Screen, picture_hash
 from taskreel.io.names import SHA_DIGITS, SegmentName, SegmentNameError, ceil_ms, floor_ms
+
+__all__ = [
+    "Screen",
+    "Segment",
+    "SegmentError",
+    "SegmentFile",
+    "SegmentHeader",
+    "encode_segment",
+    "picture_hash",
+    "read_segment",
+]
 
 FORMAT_MAJOR = 1
 FORMAT_MINOR = 1
 HEADER_KEY = b"taskreel"
-PICTURE_HASH_DIGITS = 32
 POSITIONS_PER_PX = (1, POSITION_UNITS_PER_PX)
 PICTURE_GROUP_BYTES = 32 << 20
 
@@ -57,16 +68,6 @@ class SegmentError(ValueError):
 
     def __reduce__(self) -> tuple[type[SegmentError], tuple[str, str]]:
         return SegmentError, (self.code, str(self))
-
-
-@dataclass(frozen=True)
-class Screen:
-    """The screen's geometry: physical pixels, logical points per pixel as `scale`, and the monitors on it."""
-
-    width_px: int
-    height_px: int
-    scale: float = 1.0
-    monitors: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,11 +190,6 @@ class SegmentFile:
 def read_segment(name: SegmentName, data: bytes) -> Segment:
     """Decode a whole segment and prove that it is what its name says; raises `SegmentError` if it is not."""
     return SegmentFile(name, data).read()
-
-
-def picture_hash(picture: bytes) -> str:
-    """The content hash that an event's `picture_hash` holds."""
-    return hashlib.sha256(picture).hexdigest()[:PICTURE_HASH_DIGITS]
 
 
 # ---------------------------------------------------------------------------------------------------- writing

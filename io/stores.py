@@ -469,6 +469,12 @@ def _make_new(blob: Any) -> None:
 
 @cache
 def _gcs_client() -> Any:
+    """The one that all stores of this process share."""
+    return new_gcs_client()
+
+
+def new_gcs_client(adapter: Any = None) -> Any:
+    """A client of Google Cloud Storage that sends by `adapter`, an `HTTPAdapter` (by one that keeps 64 connections)."""
     try:
         from google.cloud import storage
     except ImportError as error:
@@ -487,8 +493,8 @@ def _gcs_client() -> Any:
             client = storage.Client()
         except DefaultCredentialsError as error:
             raise StoreError("gs:// needs credentials: run `gcloud auth application-default login`") from error
-    client._http.mount("http://", HTTPAdapter(pool_maxsize=64))
-    client._http.mount("https://", HTTPAdapter(pool_maxsize=64))
+    client._http.mount("http://", adapter or HTTPAdapter(pool_maxsize=64))
+    client._http.mount("https://", adapter or HTTPAdapter(pool_maxsize=64))
     return client
 
 

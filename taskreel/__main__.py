@@ -14,8 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
+import taskreel.capturing
+import taskreel.publishing
 import taskreel.service
-import taskreel.upkeep  # noqa: F401  the two register their commands
+import taskreel.upkeep  # noqa: F401  they register their commands
 from taskreel.app import (
     BUSY,
     FAULTS,

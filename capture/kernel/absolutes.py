@@ -5,7 +5,7 @@ from __future__ import annotations
 from taskreel.capture.kernel.contacts import Contacts
 from taskreel.capture.kernel.devices import Device, Pointing
 from taskreel.capture.kernel.pointers import Pointer, Rows
-from taskreel.io.events import POSITION_UNITS_PER_PX, Flag
+from taskreel.io.kinds import POSITION_UNITS_PER_PX, Flag
 
 TOUCH_BUTTON = 1
 """What a touch does for a compositor; flagged `INFERRED`, since no button was pressed."""

@@ -10,9 +10,9 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from taskreel.capture.kernel.absolutes import Absolute
 from taskreel.capture.kernel.codes import (
@@ -34,7 +34,10 @@ from taskreel.capture.kernel.pointers import Pointer, Row, Rows
 from taskreel.capture.kernel.streams import Frame, forward_times, frames
 from taskreel.capture.kernel.touchpads import Touchpad, TouchpadRules
 from taskreel.capture.keymaps import AnyKeymap
-from taskreel.io.events import Flag, Kind
+from taskreel.io.kinds import Flag, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ASSUMED_SCREEN_PX = (1920, 1080)
 """What the area of an absolute device is taken for: no kernel event says which screen it is."""

@@ -14,7 +14,7 @@ from taskreel.capture.kernel.codes import (
     REL_Y,
 )
 from taskreel.capture.kernel.pointers import Pointer, Rows
-from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK
+from taskreel.io.kinds import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK
 
 _FINE_OF_COARSE = {REL_HWHEEL: REL_HWHEEL_HI_RES, REL_WHEEL: REL_WHEEL_HI_RES}
 """A wheel of high resolution tells its ticks, too. Both are one turn."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from taskreel.io.events import SEGMENT_SCHEMA, Flag, Kind, event_table
+from taskreel.io.kinds import Flag, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _INT32_MAX = (1 << 31) - 1
 _COLUMNS = ("time_us", "kind", "flags", "x", "y", "code", "wheel_x", "wheel_y", "key", "text", "fingers")
@@ -65,6 +68,8 @@ class Rows:
 
     def table(self) -> pa.Table:
         """The rows as `SEGMENT_SCHEMA`, sorted by time, equal times in the order in which they came; `seq` from 0."""
+        from taskreel.io.events import SEGMENT_SCHEMA, event_table  # Arrow: not for a recorder
+
         rows = sorted(self._rows, key=lambda row: row[0])  # type: ignore[arg-type, return-value]
         if not rows:
             return SEGMENT_SCHEMA.empty_table()

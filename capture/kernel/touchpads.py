@@ -13,7 +13,7 @@ from taskreel.capture.kernel.contacts import Contacts, Touching
 from taskreel.capture.kernel.contacts import Place as PadPlace
 from taskreel.capture.kernel.devices import Device
 from taskreel.capture.kernel.pointers import Place, Pointer, Rows
-from taskreel.io.events import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag
+from taskreel.io.kinds import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,12 @@ class Guard:
         with self._lock:
             return self._changes[-1][1]
 
+    def is_off_since(self, time_us: int) -> bool:
+        """Whether it was off all the time from then until now, as far as is known."""
+        with self._lock:
+            since_us, on = self._changes[-1]
+            return not on and since_us <= time_us
+
     def is_on_at(self, time_us: int) -> bool:
         """Whether it held at a time."""
         with self._lock:

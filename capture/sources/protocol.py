@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from taskreel.capture.sources.guards import Guard
-from taskreel.io.events import Kind
-from taskreel.io.segments import Screen
+from taskreel.io.kinds import Kind, Screen
 
 
 def monotonic_us() -> int:

@@ -111,6 +111,9 @@ class TestGerman:
     def test_shift_does_not_end_a_dead_key(self) -> None:
         assert written(self.keymap, [*tapped(CIRCUMFLEX_DE), *held(SHIFT, A)]) == ["Â"]
 
+    def test_a_modifier_does_not_write_what_was_composed_before(self) -> None:
+        assert written(self.keymap, [*tapped(CIRCUMFLEX_DE, A), *held(SHIFT, A), *held(ALTGR, Q)]) == ["â", "A", "@"]
+
     def test_a_dead_key_and_a_space_write_the_accent(self) -> None:
         assert written(self.keymap, tapped(CIRCUMFLEX_DE, SPACE)) == ["^"]
 

@@ -31,7 +31,7 @@ from taskreel.capture.sources.protocol import (
     SourceUnavailableError,
     monotonic_us,
 )
-from taskreel.io.events import Kind
+from taskreel.io.kinds import Kind
 
 _TAP_WAKE_MS = 50
 """How often it is looked whether a tap is over while one may be."""

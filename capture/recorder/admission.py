@@ -1,0 +1,64 @@
+"""Whether it may record at all: a consent record in the spool that covers this moment. Fail closed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from taskreel.io.consent import CONSENT_PREFIX, ConsentError, ConsentRecord, refusal
+
+
+class NotPermittedError(Exception):
+    """No valid consent record. The message says what to do."""
+
+
+def admitted(spool: Path, participant: str, region: str, *, now_us: int | None = None) -> ConsentRecord:
+    """The record under which `participant` may be recorded now in `region`; the newest, if there are several.
+
+    `participant` may be empty if the spool holds the records of one person only, and `region` if the record names one
+    region. Raises `NotPermittedError`.
+    """
+    now_us = time.time_ns() // 1000 if now_us is None else now_us
+    records = _records(spool)
+    people = sorted({record.participant for record in records})
+    if not participant and len(people) > 1:
+        raise NotPermittedError(f"there are consent records of {len(people)} people: name one by --participant")
+    mine = [record for record in records if not participant or record.participant == participant]
+    if not mine:
+        raise NotPermittedError(
+            f"no consent record{f' of {participant}' if participant else ''} in {spool / CONSENT_PREFIX}: nothing is "
+            "recorded without one. The person who is to be recorded makes it by `taskreel capture consent`"
+        )
+    reasons = []
+    for record in sorted(
+        mine, key=lambda record: (record.valid_from_us, record.version, record.consent_id), reverse=True
+    ):
+        why = refusal(
+            record,
+            consent_id=record.consent_id,
+            consent_version=record.version,
+            participant=record.participant,
+            region=region_of(record, region),
+            first_us=now_us,
+            last_us=now_us,
+            as_of_us=now_us,
+        )
+        if why is None:
+            return record
+        reasons.append(why.message)
+    raise NotPermittedError(f"{'; '.join(dict.fromkeys(reasons))}: nothing is recorded without a valid consent record")
+
+
+def region_of(record: ConsentRecord, region: str) -> str:
+    """Where it is recorded: as told, else the one region that the record allows."""
+    return region or (record.regions[0] if len(record.regions) == 1 else "")
+
+
+def _records(spool: Path) -> list[ConsentRecord]:
+    records = []
+    for path in sorted((spool / CONSENT_PREFIX).glob("*.json")):
+        try:
+            records.append(ConsentRecord.from_json(path.read_bytes()))
+        except ConsentError as error:
+            raise NotPermittedError(f"{path}: {error}; correct or remove the file") from error
+    return records
