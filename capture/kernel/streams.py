@@ -68,11 +68,14 @@ class ForwardClock:
         """The next times."""
         if not len(time_us):
             return time_us
-        before = time_us[:1] if self._last_us is None else self._last_us
-        back = np.cumsum(np.minimum(np.diff(time_us, prepend=before), 0))
+        before_us, self._last_us = self._last_us, int(time_us[-1])
+        steps = time_us[1:] - time_us[:-1]
+        first_back_us = 0 if before_us is None else min(int(time_us[0]) - before_us, 0)
+        if not first_back_us and (steps >= 0).all():
+            return time_us + self.back_us if self.back_us else time_us
+        back = np.concatenate(([first_back_us], np.minimum(steps, 0))).cumsum()
         forward = time_us + self.back_us - back
         self.back_us -= int(back[-1])
-        self._last_us = int(time_us[-1])
         return forward
 
 

@@ -6,6 +6,7 @@ device   /dev/input/event*: opened to read only, described, on our clock
 hotplug  which devices have come
 access   which devices may be read, and what to do if none may
 resync   the keys that are held, and those that changed while events were lost
+pace     how long to wait between two reads
 reader   one device or stream, read into frames
 source   all of them as one source of events
 

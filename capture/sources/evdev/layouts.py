@@ -25,14 +25,21 @@ _LEAP_US = 86_400_000_000
 
 
 class NotInputEventsError(ValueError):
-    """Bytes that are no kernel events in any layout, or in several; the message ends the sentence "PATH: …"."""
+    """Bytes that are no kernel events in any layout; the message ends the sentence "PATH: …"."""
+
+
+class AmbiguousLayoutError(NotInputEventsError):
+    """Bytes that are kernel events in both layouts."""
 
 
 class Decoder:
-    """Bytes of a stream to `KERNEL_EVENT`, whatever the pieces in which they come. `bits`: of the times, if known."""
+    """Bytes of a stream to `KERNEL_EVENT`, whatever the pieces in which they come. `bits`: of the times, if known.
 
-    def __init__(self, bits: int | None = None) -> None:
-        self.bits = bits
+    `is_kernels`: they come from this machine's kernel, and need no check.
+    """
+
+    def __init__(self, bits: int | None = None, *, is_kernels: bool = False) -> None:
+        self.bits, self._is_kernels = bits, is_kernels
         self._rest = b""
 
     def feed(self, data: bytes) -> np.ndarray:
@@ -59,7 +66,7 @@ class Decoder:
     def _decode(self, bits: int) -> np.ndarray:
         whole = len(self._rest) - len(self._rest) % INPUT_EVENT[bits].itemsize
         data, self._rest = self._rest[:whole], self._rest[whole:]
-        if not are_events(data, bits):
+        if not self._is_kernels and not are_events(data, bits):
             raise NotInputEventsError(f"these are no kernel events with {bits}-bit times")
         return from_input_events(data, bits)
 
@@ -68,7 +75,7 @@ def told_layout(data: bytes, *, is_all: bool = False) -> int | None:
     """64 or 32: the layout of a stream that begins with these bytes; None while more are needed.
 
     `is_all`: no more bytes come; a layout in which they end within an event is the worse one then. Raises
-    `NotInputEventsError` if they are events in no layout, or in both for too long.
+    `NotInputEventsError` if they are events in no layout, `AmbiguousLayoutError` if in both for too long.
     """
     possible = [bits for bits in INPUT_EVENT if are_events(data, bits)]
     whole = [bits for bits in possible if len(data) >= INPUT_EVENT[bits].itemsize]
@@ -109,5 +116,5 @@ def _is_likely(data: bytes, bits: int, is_all: bool) -> bool:
     )
 
 
-def _ambiguous() -> NotInputEventsError:
-    return NotInputEventsError("it is not clear whether its times have 64 or 32 bits; put #64 or #32 behind its name")
+def _ambiguous() -> AmbiguousLayoutError:
+    return AmbiguousLayoutError("it is not clear whether its times have 64 or 32 bits; put #64 or #32 behind its name")

@@ -24,6 +24,7 @@ class Reader:
     """An input in use. `name` is its path; `held` are the keys that are down; `learned` is None if it was described.
 
     `number` is the interpreter's. `locks`: the codes of Caps Lock and Num Lock, if they were on when it was opened.
+    `last_bytes`: how many were read last.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Reader:
         self.number = -1
         self.locks: tuple[int, ...] = ()
         self.is_ended = False
+        self.last_bytes = 0
         self.held = HeldKeys()
         self._held_keys = held_keys
-        self._decoder, self._framer, self._forward = Decoder(bits), Framer(), ForwardClock()
+        self._decoder = Decoder(bits, is_kernels=held_keys is not None)
+        self._framer, self._forward = Framer(), ForwardClock()
 
     @property
     def is_cut(self) -> bool:
@@ -61,6 +64,7 @@ class Reader:
         except BlockingIOError:
             return []
         self.is_ended = not data
+        self.last_bytes = len(data)
         events = self._decoder.feed(data) if data else self._decoder.end()
         if len(events):
             events["time_us"] = self._on_our_clock(self._forward.forward(events["time_us"]), now_us)

@@ -20,8 +20,9 @@ from taskreel.capture.sources.evdev.access import DEV_INPUT, examine_access
 from taskreel.capture.sources.evdev.device import OpenDevice, open_device
 from taskreel.capture.sources.evdev.hotplug import LIST_EVERY_US, Arrivals
 from taskreel.capture.sources.evdev.layouts import NotInputEventsError
+from taskreel.capture.sources.evdev.pace import Pace
 from taskreel.capture.sources.evdev.reader import DeviceReader, Reader, StreamReader
-from taskreel.capture.sources.evdev.stream import open_stream
+from taskreel.capture.sources.evdev.stream import READ_BYTES, open_stream
 from taskreel.capture.sources.protocol import (
     Event,
     Sink,
@@ -34,6 +35,7 @@ from taskreel.io.kinds import Kind
 
 _TAP_WAKE_MS = 50
 """How often it is looked whether a tap is over while one may be."""
+_REST_US = 20_000
 _LONGEST_WAIT_MS = LIST_EVERY_US // 1000
 
 
@@ -64,6 +66,7 @@ class EvdevSource:
         self._stopped = threading.Event()
         self._wake_fd = -1
         self._lock = threading.Lock()
+        self._pace = Pace()
         self._broken: list[str] = []
 
     # ------------------------------------------------------------------------------------------------ the protocol
@@ -87,11 +90,14 @@ class EvdevSource:
             self._hand_over(sink)
             while not self._stopped.is_set() and (self._readers or self._arrivals):
                 asked_us = monotonic_us()
-                ready = self._poller.poll(self._wait_ms())
-                self._read([fd for fd, _ in ready if fd in self._readers], monotonic_us(), sink)
+                ready = self._ready(self._wait_ms())
+                now_us = monotonic_us()
+                most_bytes = self._read(ready, now_us, sink)
                 self._settle(asked_us)
                 self._look_for_devices(asked_us)
                 self._hand_over(sink)
+                self._gather(most_bytes, now_us - asked_us)
+            self._read(self._ready(0), monotonic_us(), sink)
             for fd in list(self._readers):
                 self._close(fd)
             self._hand_over(sink)
@@ -169,8 +175,11 @@ class EvdevSource:
 
     # ------------------------------------------------------------------------------------------------ events
 
-    def _read(self, fds: list[int], now_us: int, sink: Sink) -> None:
-        """Read what is ready, and interpret it in order of time over all devices."""
+    def _ready(self, wait_ms: int | None) -> list[int]:
+        return [fd for fd, _ in self._poller.poll(wait_ms) if fd in self._readers]
+
+    def _read(self, fds: list[int], now_us: int, sink: Sink) -> int:
+        """Read what is ready, and interpret it in order of time over all devices; most bytes that one of them told."""
         frames: list[tuple[int, int, Reader, Frame]] = []
         ended = []
         for fd in fds:
@@ -187,8 +196,18 @@ class EvdevSource:
                 ended.append(reader)
         for _, _, reader, frame in sorted(frames, key=lambda item: item[:2]):
             self._interpret(reader, frame)
+        most_bytes = max((self._readers[fd].last_bytes for fd in fds), default=0)
         for reader in ended:
             self._close(reader.fd)
+        return most_bytes
+
+    def _gather(self, most_bytes: int, waited_us: int) -> None:
+        """Let some events come before the next read; a stream that has a whole buffer ready is not waited for."""
+        if waited_us > _REST_US:
+            self._pace.rest()
+        self._pace.update(most_bytes)
+        if 0 < most_bytes < READ_BYTES and self._readers:
+            self._stopped.wait(self._pace.wait_s)
 
     def _interpret(self, reader: Reader, frame: Frame) -> None:
         if reader.learned and reader.learned.learn(frame):
