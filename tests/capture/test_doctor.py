@@ -1,0 +1,68 @@
+"""What a machine can record: looked at on a real X server, without one, and without the libraries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from x_server import XServer
+
+from taskreel.capture.doctor import MISSING, OK, examine
+from taskreel.capture.settings import Settings
+from taskreel.capture.spool import Spool
+from taskreel.io.consent import ConsentRecord
+
+
+def states(spool: Path, environ: dict[str, str]) -> dict[str, str]:
+    return {finding.name: finding.state for finding in examine(Settings(spool), environ).findings}
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    Spool(tmp_path).open().keep_consent(ConsentRecord("c1", "p1", regions=("eu",)))
+    return tmp_path
+
+
+def test_an_x_server_can_be_recorded(spool: Path) -> None:
+    with XServer() as x:
+        report = examine(Settings(spool), x.env())
+        command = [sys.executable, "-m", "taskreel", "capture", "doctor", "--spool", str(spool), "--json"]
+        done = subprocess.run(command, env=x.env(), capture_output=True, text=True, timeout=60, check=False)
+    assert report.can_record
+    assert "pictures" in report.summary
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["can_record"]
+
+
+def test_without_a_display_it_says_so(spool: Path) -> None:
+    report = examine(Settings(spool), {})
+    (x11,) = (finding for finding in report.findings if finding.name == "x11")
+    assert x11.state == MISSING
+    assert "DISPLAY" in x11.remedy
+
+
+def test_a_wayland_session_needs_evdev(spool: Path) -> None:
+    assert states(spool, {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"})["x11"] == MISSING
+
+
+def test_missing_libraries_are_named_with_the_extra(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mss", None)
+    report = examine(Settings(spool), {})
+    assert not report.can_record
+    (libraries,) = (finding for finding in report.findings if finding.name == "libraries")
+    assert "mss" in libraries.sentence
+    assert "taskreel[capture]" in libraries.remedy
+
+
+def test_without_consent_nothing_is_recorded(tmp_path: Path) -> None:
+    with XServer() as x:
+        report = examine(Settings(tmp_path / "new"), x.env())
+        command = [sys.executable, "-m", "taskreel", "capture", "doctor", "--spool", str(tmp_path / "new")]
+        done = subprocess.run(command, env=x.env(), capture_output=True, text=True, timeout=60, check=False)
+    assert not report.can_record
+    assert done.returncode == 1
+    assert "capture consent" in done.stdout
+    assert {finding.name: finding.state for finding in report.findings}["x11"] == OK
