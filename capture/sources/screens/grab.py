@@ -103,7 +103,7 @@ class XGrabber:
         box = {"left": area.x, "top": area.y, "width": area.width, "height": area.height}
         try:
             shot = self._shot.grab(box)
-        except self._mss.ScreenShotError:
+        except (self._mss.ScreenShotError, AssertionError):  # mss asserts that the server still answers
             self._refresh()
             return None
         pixels = np.frombuffer(shot.raw, np.uint32).reshape(area.height, area.width)
@@ -170,13 +170,16 @@ class XGrabber:
         if (width_px, height_px) != self.size_px:
             self.size_px, self._is_damaged = (width_px, height_px), True
             self._shot.close()  # its shared memory has the size of the screen as it was
-            self._shot = self._mss.MSS(display=self._display)
+            try:
+                self._shot = self._mss.MSS(display=self._display)
+            except self._mss.ScreenShotError as error:
+                raise SourceLostError("the X server ended") from error
 
     def _refresh(self) -> None:
         try:
             found = self._connection.core.GetGeometry(self._root).reply()
             self._resize(found.width, found.height)
-        except (self._xcffib.ConnectionException, self._mss.ScreenShotError) as error:
+        except self._xcffib.ConnectionException as error:
             raise SourceLostError("the X server ended") from error
 
 
