@@ -76,14 +76,18 @@ class Painter:
 
 
 class OneExcludedWindow:
-    """Says where one window is, as the X server knows it. Implements `WindowViews`."""
+    """Says where one window is, as the X server knows it. Implements `WindowViews`.
 
-    def __init__(self, display: str, window: int) -> None:
-        self._connection, self._window = xcffib.connect(display), window
+    The answer comes so much later than it was true: as from a slow server, so that windows move between it and a grab.
+    """
+
+    def __init__(self, display: str, window: int, late_s: float = 0.0) -> None:
+        self._connection, self._window, self._late_s = xcffib.connect(display), window, late_s
 
     def view(self) -> WindowView:
         found = self._connection.core.GetGeometry(self._window).reply()
         area = Rect(found.x, found.y, found.width, found.height)
+        time.sleep(self._late_s)
         return WindowView(hash((area.x, area.y)), (area,))
 
     def close(self) -> None:

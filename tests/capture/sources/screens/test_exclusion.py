@@ -21,6 +21,7 @@ from taskreel.capture.sources.screens.watch import ScreenWatch, Sight
 
 SECRET = 0xFE01C7
 SCREEN, SIZE = (1280, 800), (240, 180)
+LATE_S = 0.003
 
 
 def frames_looked_at(for_s: float) -> tuple[int, int, int]:
@@ -28,7 +29,7 @@ def frames_looked_at(for_s: float) -> tuple[int, int, int]:
     with XServer("1280x800x24") as server, Painter(server.display) as painter:
         painter.window(Rect(300, 200, 500, 300), 0x3584E4)
         window = painter.window(Rect(0, 0, *SIZE), SECRET)
-        grabber, views = XGrabber(server.display), OneExcludedWindow(server.display, window)
+        grabber, views = XGrabber(server.display), OneExcludedWindow(server.display, window, LATE_S)
         assert shows(_whole(grabber), SECRET), "the window can be seen"
         watch, frames, until_s = ScreenWatch(grabber, views, 60 << 20), 0, time.monotonic() + for_s
         with Mover(server.display, window, SCREEN, SIZE, per_s=60) as mover:
@@ -45,8 +46,9 @@ def frames_looked_at(for_s: float) -> tuple[int, int, int]:
 
 
 def test_in_no_frame_for_seconds() -> None:
-    frames, _, moves = frames_looked_at(5)
+    frames, dropped, moves = frames_looked_at(5)
     assert frames >= 20
+    assert dropped >= 5, "the window moved during grabs, too"
     assert moves >= 100
 
 
@@ -63,7 +65,7 @@ def test_in_no_picture_of_a_source(tmp_path: Path) -> None:
         painter.window(Rect(300, 200, 500, 300), 0x3584E4)
         window = painter.window(Rect(0, 0, *SIZE), SECRET)
         settings = Settings(tmp_path, display=server.display, heartbeat_s=0.05, pictures_per_s=100)
-        source, sink = ScreenSource(settings, OneExcludedWindow(server.display, window)), ListeningSink()
+        source, sink = ScreenSource(settings, OneExcludedWindow(server.display, window, LATE_S)), ListeningSink()
         with running(source, sink), Mover(server.display, window, SCREEN, SIZE, per_s=60):
             until_s = time.monotonic() + 3
             while time.monotonic() < until_s or len(sink.pictures) < 10:
