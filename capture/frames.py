@@ -30,8 +30,10 @@ def changed_ppm(before: np.ndarray, after: np.ndarray) -> int:
 
 
 def changed_pixels(before: np.ndarray, after: np.ndarray) -> int:
-    """How many pixels changed visibly, of two equally shaped `uint8` arrays whose last axis begins with R, G, B."""
+    """How many pixels changed visibly, of two equally shaped `uint8` arrays whose last axis are 3 or 4 channels."""
     differs = (np.maximum(before, after) - np.minimum(before, after)) > VISIBLE_DIFFERENCE
+    if differs.shape[-1] == 4:
+        return int(np.count_nonzero(differs.view(np.uint32)))  # half the time: a pixel is one word
     return int(np.count_nonzero(differs[..., 0] | differs[..., 1] | differs[..., 2]))
 
 

@@ -21,7 +21,7 @@ from taskreel.io.kinds import Kind
 KNOWN_KEYS = 4096
 """Pictures that are remembered, half an hour of them at full rate. One that was forgotten is encoded again."""
 
-_TILES_AT_ONCE = 32
+_TILES_AT_ONCE = 8
 """Tiles that are compared at once, so that what is made on the way stays in the processor's cache."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Protocol
 
@@ -103,7 +104,7 @@ class XGrabber:
         box = {"left": area.x, "top": area.y, "width": area.width, "height": area.height}
         try:
             shot = self._shot.grab(box)
-        except self._mss.ScreenShotError:
+        except (self._mss.ScreenShotError, AssertionError):  # mss asserts that the server still answers
             self._refresh()
             return None
         pixels = np.frombuffer(shot.raw, np.uint32).reshape(area.height, area.width)
@@ -112,7 +113,7 @@ class XGrabber:
 
     def close(self) -> None:
         """Let both connections go."""
-        self._shot.close()
+        self._close_shot()
         self._connection.disconnect()
 
     def _connect(self, *, is_asked_for: bool) -> Any:
@@ -166,17 +167,24 @@ class XGrabber:
         except self._mss.ScreenShotError as error:
             raise SourceUnavailableError(f"no pictures can be taken of the X display {self._display}") from error
 
+    def _close_shot(self) -> None:
+        with contextlib.suppress(self._mss.ScreenShotError):  # the server is gone
+            self._shot.close()
+
     def _resize(self, width_px: int, height_px: int) -> None:
         if (width_px, height_px) != self.size_px:
             self.size_px, self._is_damaged = (width_px, height_px), True
-            self._shot.close()  # its shared memory has the size of the screen as it was
-            self._shot = self._mss.MSS(display=self._display)
+            self._close_shot()  # its shared memory has the size of the screen as it was
+            try:
+                self._shot = self._mss.MSS(display=self._display)
+            except self._mss.ScreenShotError as error:
+                raise SourceLostError("the X server ended") from error
 
     def _refresh(self) -> None:
         try:
             found = self._connection.core.GetGeometry(self._root).reply()
             self._resize(found.width, found.height)
-        except (self._xcffib.ConnectionException, self._mss.ScreenShotError) as error:
+        except self._xcffib.ConnectionException as error:
             raise SourceLostError("the X server ended") from error
 
 

@@ -64,10 +64,13 @@ def has_one_color(pixels: np.ndarray) -> bool:
 
 def to_tiles(area: Rect, width_px: int, height_px: int) -> Rect | None:
     """The smallest area of whole tiles on a screen that holds an area; None if that lies beyond the screen."""
-    left, top = max(area.x, 0) // TILE_PX * TILE_PX, max(area.y, 0) // TILE_PX * TILE_PX
-    right = min(_tiles(area.x + area.width) * TILE_PX, width_px)
-    bottom = min(_tiles(area.y + area.height) * TILE_PX, height_px)
-    return Rect(left, top, right - left, bottom - top) if left < right and top < bottom else None
+    left, top = max(area.x, 0), max(area.y, 0)
+    right, bottom = min(area.x + area.width, width_px), min(area.y + area.height, height_px)
+    if left >= right or top >= bottom:
+        return None
+    left, top = left // TILE_PX * TILE_PX, top // TILE_PX * TILE_PX
+    right, bottom = min(_tiles(right) * TILE_PX, width_px), min(_tiles(bottom) * TILE_PX, height_px)
+    return Rect(left, top, right - left, bottom - top)
 
 
 def union(one: Rect | None, other: Rect | None) -> Rect | None:
