@@ -46,7 +46,7 @@ def test_the_reader_has_devices_and_no_network_and_the_uploader_the_other_way_ro
 
 @pytest.mark.parametrize("unit", [*SYSTEM_UNITS, "taskreel-capture.service"])
 def test_its_command_and_options_exist(unit: str) -> None:
-    words = shlex.split(options(unit)["ExecStart"])[2:]
+    words = shlex.split(options(unit)["ExecStart"])[1:]
     command = [word for word in words[:2] if not word.startswith("-")]
     shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"}).output
     for word in words:

@@ -41,7 +41,7 @@ class Access:
         """The commands that help; empty if nothing is in the way."""
         if self.is_there and self.refused and not self.readable:
             return grant()
-        return "name a stream of another machine's events instead: --input-stream PATH" if self.problem else ""
+        return "name a stream of another machine's events instead: --input PATH" if self.problem else ""
 
 
 def examine_access(folder: Path = DEV_INPUT) -> Access:

@@ -35,4 +35,4 @@ def test_devices_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_devices(tmp_path: Path, folder: str, said: str) -> None:
     access = examine_access(tmp_path / folder)
     assert said in access.problem
-    assert "--input-stream" in access.remedy
+    assert "--input PATH" in access.remedy
