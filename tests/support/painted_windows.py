@@ -1,4 +1,4 @@
-"""Windows of one color on an X server, for tests of pictures: moved, painted anew, and painted when they are clicked."""
+"""Windows of one color on an X server, for tests of pictures: moved, painted anew, also when they are clicked."""
 
 from __future__ import annotations
 

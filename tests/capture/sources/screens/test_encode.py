@@ -75,7 +75,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_when_asked() -> None:
             encoder.check()
             time.sleep(0.01)
 
-    with pytest.raises(RuntimeError, match="asked"), Encoder(FullSink()) as encoder:
+    with pytest.raises(RuntimeError, match="asked"), Encoder(FullSink()) as encoder:  # noqa: PT012
         encoder.submit("key", np.zeros((8, 8), np.uint32), is_hurried=True)
         try:
             ask(encoder)
