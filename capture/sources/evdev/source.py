@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from taskreel.capture.kernel.interpret import Interpreter
 from taskreel.capture.kernel.streams import Frame
@@ -237,12 +238,13 @@ class EvdevSource:
             self._interpreter.advance(reader.number, reader.settled_us(now_us))
 
     def _hand_over(self, sink: Sink) -> None:
-        for time_us, kind, *values, fingers in self._interpreter.take():
+        rows: Sequence[tuple[Any, ...]] = self._interpreter.take()
+        for time_us, kind, *values, fingers in rows:
             if kind == Kind.GAP:
                 sink.lose("syn_dropped", time_us)
             else:
                 self.produced += 1
-                sink.put(Event(time_us, kind, *values, fingers=fingers))
+                sink.put(Event(time_us, kind, *values, fingers=fingers))  # type: ignore[misc]
 
     def _wait_ms(self) -> int | None:
         if any(self._interpreter.is_waiting(reader.number) for reader in self._readers.values()):

@@ -123,7 +123,7 @@ class Chooser:
 
 def picture_key(frame: Frame) -> str:
     """What names the picture of a frame: xxh3 of its pixels and its size."""
-    hashed = xxhash.xxh3_128(frame.canvas)
+    hashed = xxhash.xxh3_128(frame.canvas.data)
     hashed.update(f"{frame.width_px}x{frame.height_px}".encode())
     return hashed.hexdigest()
 

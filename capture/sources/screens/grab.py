@@ -122,7 +122,7 @@ class XGrabber:
         if not self._display:
             raise SourceUnavailableError("there is no X display for pictures of the screen: set DISPLAY")
         try:
-            return self._xcffib.connect(self._display)
+            return self._xcffib.connect(self._display)  # type: ignore[no-untyped-call]
         except self._xcffib.ConnectionException as error:
             raise SourceUnavailableError(
                 f"the X display {self._display} cannot be reached: is DISPLAY right, and XAUTHORITY?"

@@ -34,4 +34,4 @@ def is_lossless_smaller(pixels: np.ndarray) -> bool:
     is_sharp = np.abs(green[:, 1:] - green[:, :-1]) > _SHARP
     new = np.count_nonzero(is_new)
     soft = new - np.count_nonzero(is_new & is_sharp)
-    return new <= _MAX_NEW * is_new.size and soft <= _MAX_SOFT * new
+    return bool(new <= _MAX_NEW * is_new.size and soft <= _MAX_SOFT * new)
