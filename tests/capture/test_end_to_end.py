@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import struct
 import subprocess
 import sys
 import threading
@@ -356,3 +358,47 @@ def color(step: dict[str, Any], x: int, y: int) -> tuple[int, ...]:
     with Image.open(io.BytesIO(step["image"]["bytes"])) as image:
         assert image.size == (1280, 800)
         return tuple(image.convert("RGB").getpixel((x, y)))
+
+
+@pytest.mark.slow
+def test_the_pause_keys_pause_and_are_not_in_the_recording(desk: Desk) -> None:
+    desk.terminal("notes")
+    recorder = desk.start("--no-pictures")
+    chord = (37, 64, SHIFT, US["p"])  # ctrl, alt, shift, p
+    desk.type("before")
+    wait_for(lambda: desk.kept() >= 12, "kept keys")
+    desk.injector.tap(*chord)
+    wait_for(lambda: desk.capture("status")["state"] == "paused", "the pause")
+    desk.type("qzj")
+    desk.injector.tap(*chord)
+    wait_for(lambda: desk.capture("status")["state"] == "recording", "the end of the pause")
+    desk.type("after")
+    wait_for(lambda: desk.kept() >= 22, "kept keys")
+    ended = desk.capture("stop")
+    assert recorder.wait(60) == 0
+    assert ended["account"]["imbalance"] == 0
+
+    events = desk.events()
+    keys = [event for event in events if event["kind"] in (Kind.KEY_DOWN, Kind.KEY_UP)]
+    assert "".join(event["text"] or "" for event in keys) == "beforeafter"
+    assert {event["key"] for event in keys} == set("beforeafter"), "none of the keys that pause is in it"
+    kinds = [Kind(event["kind"]) for event in events if event["kind"] in (Kind.PAUSE, Kind.RESUME)]
+    assert kinds == [Kind.PAUSE, Kind.RESUME]
+
+
+def test_a_forwarded_keyboard_is_recorded_without_a_desktop(desk: Desk) -> None:
+    """As a Raspberry Pi forwards one: `struct input_event` through a pipe."""
+    pipe = desk.folder / "keyboard"
+    os.mkfifo(pipe)
+    recorder = desk.start("--input", str(pipe), "--layout", "de")
+    with pipe.open("wb", buffering=0) as stream:
+        for key in (35, 18, 26):  # h, e, and the key right of p: ü on a German keyboard
+            for value in (1, 0):
+                now = time.monotonic()
+                stamp = (int(now), int(now % 1 * 1e6))
+                stream.write(struct.pack("<qqHHi", *stamp, 1, key, value) + struct.pack("<qqHHi", *stamp, 0, 0, 0))
+        wait_for(lambda: desk.kept() >= 6, "kept keys")
+        ended = desk.capture("stop")
+    assert recorder.wait(60) == 0
+    assert ended["account"]["journaled"] == ended["account"]["produced"] == 6
+    assert "".join(event["text"] or "" for event in desk.events()) == "heü"
