@@ -8,9 +8,10 @@ PRISM := $(CACHE)/bin/prism
 BEAM_VERSION := 2.77.0
 SYSTEM_PACKAGES := libxkbcommon-dev xkb-data libx11-data linux-libc-dev
 # What the tests of the capture client work with: an X server, programs that have windows, a message bus.
-DESKTOP_PACKAGES := xvfb xauth openbox xterm x11-xkb-utils x11-utils x11-xserver-utils tint2 dbus at-spi2-core \
+DESKTOP_PACKAGES := xvfb xauth openbox xterm x11-xkb-utils x11-utils x11-xserver-utils tint2 dbus at-spi2-core fcitx5 \
 	python3-gi gir1.2-gtk-3.0 python3-pyqt5 fonts-dejavu-core libxkbcommon-x11-0
-DESKTOP_COMMANDS := Xvfb openbox xterm setxkbmap xkbcomp xprop xrandr tint2 dbus-daemon
+XKB_LIBRARY := /usr/lib/*/libxkbcommon-x11.so.0
+DESKTOP_COMMANDS := Xvfb openbox xterm setxkbmap xkbcomp xprop xrandr tint2 dbus-daemon fcitx5
 XKB_FILES := /usr/share/X11/xkb/rules/evdev /usr/share/X11/locale/en_US.UTF-8/Compose
 OUT ?= out
 
@@ -32,7 +33,8 @@ $(VENV)/.run: setup.py constraints.txt | $(VENV)/bin/pip
 # Keyboard layouts: the library xkbcommon is built from source, and XKB's layouts and compose sequences are data of the system.
 $(VENV)/.system: | $(VENV)/bin/pip
 	@echo '#include <xkbcommon/xkbcommon-compose.h>' | $(CC) -E - >/dev/null 2>&1 && ls $(XKB_FILES) >/dev/null 2>&1 \
-		&& (for name in $(DESKTOP_COMMANDS); do command -v $$name >/dev/null || exit 1; done) && /usr/bin/python3 -c 'import gi, PyQt5' 2>/dev/null \
+		&& (for name in $(DESKTOP_COMMANDS); do command -v $$name >/dev/null || exit 1; done) && /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "3.0"); import PyQt5.QtWidgets' 2>/dev/null \
+		&& ls $(XKB_LIBRARY) /usr/libexec/at-spi2-registryd >/dev/null 2>&1 \
 		|| $(MAKE) --no-print-directory system
 	@touch $@
 
