@@ -181,10 +181,13 @@ def _frame(decompressor: Any, data: bytes, offset: int) -> tuple[int, dict[str, 
     if length > _LONGEST_FRAME_BYTES or end > len(data) or data[begin : begin + 4] != _FRAME_MAGIC:
         return offset, None
     try:
-        content = json.loads(decompressor.decompress(data[begin:end]))
+        reading = decompressor.decompressobj()
+        content = reading.decompress(data[begin:end])
+        if not reading.eof or reading.unused_data:
+            return offset, None  # the length is damaged: it takes in a part of the next frame
+        return end, json.loads(content)
     except (zstandard.ZstdError, ValueError):
         return offset, None
-    return end, content
 
 
 def _next_frame(decompressor: Any, data: bytes, offset: int) -> int:

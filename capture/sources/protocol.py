@@ -139,7 +139,8 @@ class Rect:
 class WindowView:
     """What lies on the screen that must not be in a picture.
 
-    `fingerprint` is equal for two moments only if geometry, stacking and exclusion of all windows were the same.
+    `fingerprint` is equal for two moments only if geometry, stacking and exclusion of all windows were the same all the
+    time between them: a window that went away and came back was elsewhere in a picture taken meanwhile.
     `black` are the areas of excluded and private windows, with their popups and transients. `is_all_hidden`: nothing
     may be seen at all (the screen is locked or blank; the geometry is not known).
     """

@@ -29,7 +29,7 @@ class FakeScreen:
         self.size_px, self.lag_us = (WIDTH, HEIGHT), lag_us
         self.now_us, self.is_hidden, self.excluded = 1000, False, True
         self.desktop = np.full((HEIGHT, WIDTH), 0xFF000000 | DESKTOP, np.uint32)
-        self.x = self.y = 0
+        self.x = self.y = self.moves = 0
         self.damage: Rect | None = None
         self.meanwhile: Callable[[], None] = lambda: None
         self.grabbed: list[Rect] = []
@@ -57,7 +57,7 @@ class FakeScreen:
 
     def view(self) -> WindowView:
         area = Rect(self.x, self.y, SIDE, SIDE)
-        view = WindowView(hash((area, self.excluded)), (area,) if self.excluded else (), self.is_hidden)
+        view = WindowView(hash((area, self.excluded, self.moves)), (area,) if self.excluded else (), self.is_hidden)
         self._passes()
         return view
 
@@ -68,6 +68,7 @@ class FakeScreen:
         for area in (Rect(self.x, self.y, SIDE, SIDE), Rect(x, y, SIDE, SIDE)):
             self.damage = union(self.damage, area)
         self.x, self.y = x, y
+        self.moves += 1  # away and back is not the same: a grab in between saw it elsewhere
 
     def paint(self, area: Rect, color: int) -> None:
         self.desktop[area.y : area.y + area.height, area.x : area.x + area.width] = 0xFF000000 | color
