@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from x_server import XServer
 
-from taskreel.capture.doctor import MISSING, OK, examine
+from taskreel.capture.doctor import LIBRARIES, MISSING, OK, examine
 from taskreel.capture.settings import Settings
 from taskreel.capture.spool import Spool
 from taskreel.io.consent import ConsentRecord
@@ -66,3 +66,47 @@ def test_without_consent_nothing_is_recorded(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "capture consent" in done.stdout
     assert {finding.name: finding.state for finding in report.findings}["x11"] == OK
+
+
+HIDDEN = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {libraries!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Hidden())
+sys.argv = ["taskreel", "capture", "doctor", "--spool", {spool!r}, "--json"]
+from taskreel.__main__ import main
+main()
+"""
+
+
+def test_it_runs_without_any_of_the_libraries(spool: Path) -> None:
+    with XServer() as x:
+        command = [sys.executable, "-c", HIDDEN.format(libraries=LIBRARIES, spool=str(spool))]
+        done = subprocess.run(command, env=x.env(), capture_output=True, text=True, timeout=60, check=False)
+    told = json.loads(done.stdout)
+    findings = {finding["name"]: finding for finding in told["findings"]}
+    assert (done.returncode, told["can_record"]) == (1, False)
+    assert findings["libraries"]["sentence"] == f"not installed: {', '.join(LIBRARIES)}"
+    assert {name for name, finding in findings.items() if finding["state"] == MISSING} >= {
+        "extensions",
+        "x11",
+        "layouts",
+    }
+    assert findings["session"]["state"] == OK
+
+
+def test_input_devices_alone_are_told_with_what_they_lack(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = examine(Settings(spool, input_streams=("keyboard",), layout="de"), {"WAYLAND_DISPLAY": "wayland-0"})
+    assert report.summary == (
+        "Can record: keys with text, pointer motion (evdev). Cannot: windows, pictures, where the pointer is."
+    )
+
+
+def test_every_lack_has_a_remedy(tmp_path: Path) -> None:
+    report = examine(Settings(tmp_path), {})
+    assert all(finding.remedy for finding in report.findings if finding.state == MISSING)
+    assert all(finding.sentence and not finding.remedy for finding in report.findings if finding.state == OK)
