@@ -93,7 +93,7 @@ def extension_versions(display: str) -> dict[str, tuple[int, int] | None]:
         "RANDR": ("RANDR", lambda c: c(xcffib.randr.key).QueryVersion(1, 5).reply()),
         "DAMAGE": ("DAMAGE", lambda c: c(xcffib.damage.key).QueryVersion(1, 1).reply()),
     }
-    connection = xcffib.connect(display)
+    connection: Any = xcffib.connect(display)  # type: ignore[no-untyped-call]
     try:
         return {
             name: _version(ask(connection)) if _has(connection, full_name) else None
