@@ -71,7 +71,7 @@ def test_the_area_of_changes_is_told_once(server: XServer, grabber: XGrabber) ->
 
 
 def test_a_screen_may_change_its_size(server: XServer, grabber: XGrabber) -> None:
-    mode = "small 31.5 320 340 360 380 240 250 260 270".split()
+    mode = ["small", "31.5", "320", "340", "360", "380", "240", "250", "260", "270"]
     for command in (["--newmode", *mode], ["--addmode", "screen", "small"], ["--output", "screen", "--mode", "small"]):
         server.run("xrandr", *command)
     wait_for(lambda: grabber.has_changed() and grabber.size_px == (320, 240), "the new size")
@@ -134,5 +134,5 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, variables: dic
 def test_xwayland_is_refused(server: XServer, monkeypatch: pytest.MonkeyPatch) -> None:
     has = XGrabber._has_extension
     monkeypatch.setattr(XGrabber, "_has_extension", lambda self, name: name == "XWAYLAND" or has(self, name))
-    with pytest.raises(SourceUnavailableError, match="on Wayland .* --no-pictures"):
+    with pytest.raises(SourceUnavailableError, match=r"on Wayland .* --no-pictures"):
         XGrabber(server.display)

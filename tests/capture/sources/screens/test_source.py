@@ -288,7 +288,7 @@ def test_a_screen_that_changes_its_size(settings: Settings) -> None:
         painter.window(WINDOW, COLORS[0])
         sink = ListeningSink()
         source = ScreenSource(replace(settings, display=server.display))
-        mode = "small 31.5 400 420 440 460 300 310 320 330".split()
+        mode = ["small", "31.5", "400", "420", "440", "460", "300", "310", "320", "330"]
         with running(source, sink):
             wait_for(lambda: len(sink.pictures) == 1, "the first picture")
             server.run("xrandr", "--newmode", *mode)
