@@ -9,5 +9,6 @@ budget      how many pictures may be made
 choose      which frames become screen events: those that look new
 predictor   whether lossless WebP is the smaller one
 encode      pictures as WebP, in a thread of its own
+memory      large buffers are given back at once
 source      `ScreenSource`, which puts them together
 """

@@ -11,7 +11,7 @@ import xxhash
 
 from taskreel.capture.frames import PPM, changed_pixels
 from taskreel.capture.sources.protocol import Event
-from taskreel.capture.sources.screens.budget import BURST, Budget
+from taskreel.capture.sources.screens.budget import Budget
 from taskreel.capture.sources.screens.encode import QUEUE, Encoder
 from taskreel.capture.sources.screens.moments import Why
 from taskreel.capture.sources.screens.ring import Frame
@@ -87,7 +87,7 @@ class Chooser:
             return False
         self._put(Event(frame.time_us, Kind.SCREEN, picture_key=key, picture_change_ppm=change_ppm))
         if not is_known:
-            self._encoder.submit(key, frame.pixels, is_hurried=self._budget.tokens(now_us) < BURST / 2)
+            self._encoder.submit(key, frame.pixels)
             self._budget.take()
         self._known[key] = None
         self._known.move_to_end(key)

@@ -19,13 +19,12 @@ from taskreel.capture.sources.screens.predictor import is_lossless_smaller
 QUEUE = 3
 """Frames that wait to be encoded, at 8.3 MB each for 1920 x 1080."""
 
-_LOSSLESS_FAST = {"lossless": True, "quality": 0, "method": 1}
-"""25 to 70 ms for a screen of text at 1920 x 1080; higher methods take twice as long and are no smaller."""
+LOSSLESS = {"lossless": True, "quality": 0, "method": 1}
+"""25 to 75 ms for a screen of text at 1920 x 1080; higher methods take twice as long and are no smaller. From quality
+25 on, libwebp looks for repetitions thoroughly: 0.4 times the bytes, but 50 to 120 ms and 15 MB more of memory, more
+than a quarter of a core at two pictures a second."""
 
-_LOSSLESS_SMALL = {"lossless": True, "quality": 30, "method": 1}
-"""50 to 110 ms, and 0.4 times the bytes: from quality 25 on, libwebp looks for repetitions thoroughly."""
-
-_LOSSY = {"quality": 80, "method": 0}
+LOSSY = {"quality": 80, "method": 0}
 """35 to 60 ms; method 4 takes 150 ms for 5 % less."""
 
 
@@ -36,9 +35,9 @@ class _Job:
     options: dict[str, Any]
 
 
-def encode(pixels: np.ndarray, *, is_hurried: bool = False) -> Picture:
+def encode(pixels: np.ndarray) -> Picture:
     """A frame (`uint32`, height x width) as a picture: WebP, lossless if that is likely smaller, else quality 80."""
-    return _encode(image_of(pixels), options_for(pixels, is_hurried))
+    return _encode(image_of(pixels), options_for(pixels))
 
 
 def image_of(pixels: np.ndarray) -> Image.Image:
@@ -47,11 +46,9 @@ def image_of(pixels: np.ndarray) -> Image.Image:
     return Image.frombuffer("RGB", (width, height), np.ascontiguousarray(pixels), "raw", "BGRX", 0, 1)
 
 
-def options_for(pixels: np.ndarray, is_hurried: bool) -> dict[str, Any]:
+def options_for(pixels: np.ndarray) -> dict[str, Any]:
     """How to encode a frame, as PIL's options."""
-    if not is_lossless_smaller(pixels):
-        return _LOSSY
-    return _LOSSLESS_FAST if is_hurried else _LOSSLESS_SMALL
+    return LOSSLESS if is_lossless_smaller(pixels) else LOSSY
 
 
 def _encode(image: Image.Image, options: dict[str, Any]) -> Picture:
@@ -91,9 +88,9 @@ class Encoder:
         if self._failed is not None:
             raise self._failed
 
-    def submit(self, key: str, pixels: np.ndarray, *, is_hurried: bool) -> None:
+    def submit(self, key: str, pixels: np.ndarray) -> None:
         """Encode a frame, which is copied. The caller sees to it that no more than `QUEUE` wait."""
-        self._jobs.put(_Job(key, image_of(pixels), options_for(pixels, is_hurried)))
+        self._jobs.put(_Job(key, image_of(pixels), options_for(pixels)))
 
     def _run(self) -> None:
         try:

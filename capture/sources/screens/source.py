@@ -20,6 +20,7 @@ from taskreel.capture.sources.screens.budget import Budget
 from taskreel.capture.sources.screens.choose import Chooser, Outcome
 from taskreel.capture.sources.screens.encode import Encoder
 from taskreel.capture.sources.screens.grab import FrameGrabber, XGrabber
+from taskreel.capture.sources.screens.memory import give_back_large_buffers
 from taskreel.capture.sources.screens.moments import HEEDED, Moments, Why
 from taskreel.capture.sources.screens.ring import Frame
 from taskreel.capture.sources.screens.watch import NoViews, ScreenWatch, Sight
@@ -37,8 +38,9 @@ HEED_US = 50_000
 """Other sources tell of an action within this time. Frames not asked for by an action are as of so long ago, so that
 no screen event lies between an action and the frame before it."""
 
-RING_US = 5_000_000
-"""How far back the frame before an action is looked for."""
+RING_US = 500_000
+"""How far back the frame before an action is looked for: five times as late as events may come (`guards.HOLD_US`).
+Each second more of a video takes 100 MB."""
 
 
 class ScreenSource:
@@ -69,6 +71,7 @@ class ScreenSource:
         """Connect to the screen. Raises `SourceUnavailableError` on Wayland and where there is no display."""
         if self._frames is None:
             self._frames = XGrabber(self._settings.display)
+        give_back_large_buffers()
         self._watch = ScreenWatch(self._frames, self._views, self._settings.ring_bytes)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         return SourceFacts()

@@ -23,11 +23,9 @@ class KeptEncoder:
     def __init__(self) -> None:
         self.waiting = 0
         self.keys: list[str] = []
-        self.hurried: list[bool] = []
 
-    def submit(self, key: str, pixels: np.ndarray, *, is_hurried: bool) -> None:
+    def submit(self, key: str, pixels: np.ndarray) -> None:
         self.keys.append(key)
-        self.hurried.append(is_hurried)
 
 
 class Desk:
@@ -180,7 +178,6 @@ def test_heartbeats_are_given_up_first_and_then_settled_frames() -> None:
     ]
     assert outcome(Why.BEFORE) == Outcome.THINNED
     assert len(desk.encoder.keys) == BURST
-    assert desk.encoder.hurried == [False, False, False, True]
 
 
 @pytest.mark.parametrize(("waiting", "shown"), [(0, [1, 2, 3, 4]), (1, [1, 2, 3]), (2, [1, 2]), (3, [])])
