@@ -7,6 +7,7 @@ recorder's share of a core and its memory, the time from event to journal, and b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -14,10 +15,13 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zstandard
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
@@ -25,7 +29,6 @@ from x_programs import GTK, start_manager
 from x_server import Injector, XServer, end, wait_for
 
 from taskreel.capture.recorder.control import ask
-from taskreel.capture.recorder.journal import read_journal
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import read_segment
 
@@ -38,6 +41,7 @@ class Latencies:
     def __init__(self, spool: Path) -> None:
         self._spool, self._ended = spool, threading.Event()
         self.ms: list[float] = []
+        self._read_bytes: dict[Path, int] = {}
         self._thread = threading.Thread(target=self._follow)
         self._thread.start()
 
@@ -46,26 +50,36 @@ class Latencies:
         self._thread.join()
 
     def _follow(self) -> None:
-        seen: dict[Path, tuple[int, int]] = {}
+        self._look()
+        self.ms.clear()  # what was there before is not timed
         while not self._ended.wait(0.005):
-            for path in self._spool.glob("recordings/*/part-*.journal"):
-                size, rows = seen.get(path, (0, 0))
-                try:
-                    if path.stat().st_size == size:
-                        continue
-                    data = path.read_bytes()
-                except FileNotFoundError:
-                    continue
-                now_us = time.time_ns() // 1000
-                journal = read_journal(data)
-                times = [row[0] for row in journal.rows.values()] if journal else []
-                self.ms += [(now_us - time_us) / 1000 for time_us in times[rows:]]
-                seen[path] = (len(data), len(times))
+            self._look()
+
+    def _look(self) -> None:
+        for path in self._spool.glob("recordings/*/part-*.journal"):
+            begin = self._read_bytes.get(path, 0)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size > begin:
+                    now_us = time.time_ns() // 1000
+                    self._read_bytes[path] = begin + self._take(path.read_bytes()[begin:], now_us)
+
+    def _take(self, data: bytes, now_us: int) -> int:
+        """Time the rows of the whole frames; how many bytes those are."""
+        taken = 0
+        while len(data) >= (end := taken + 4 + int.from_bytes(data[taken : taken + 4], "little")) and taken + 4 < end:
+            entry = json.loads(zstandard.decompress(data[taken + 4 : end]))
+            self.ms += [(now_us - row[0]) / 1000 for row in entry.get("events", ())]
+            taken = end
+        return taken
 
 
 def inject(display: str, per_s: int, seconds: float) -> int:
-    """Mixed input at a steady rate; the number of raw events that make one each."""
+    """Mixed input at a steady rate; the number of raw events that make one each.
+
+    The pointer stays over the terminal: a wheel that is turned over openbox's desktop goes to another one.
+    """
     injector, count, begin = Injector(display), 0, time.monotonic()
+    injector.move(150, 150)
     while (passed := time.monotonic() - begin) < seconds:
         if count >= passed * per_s:
             time.sleep(0.0005)
@@ -108,7 +122,8 @@ def measure(seconds: float, per_s: int, pictures: bool) -> dict[str, Any]:
         time.sleep(1)
         latencies = Latencies(spool)
         cpu, begin = cpu_s(recorder.pid), time.monotonic()
-        sent = inject(x.display, per_s, seconds)
+        with ProcessPoolExecutor(1, get_context("spawn")) as other:  # else it and the one who follows share a lock
+            sent = other.submit(inject, x.display, per_s, seconds).result()
         cpu = (cpu_s(recorder.pid) - cpu) / (time.monotonic() - begin)
         time.sleep(0.5)
         latencies.stop()

@@ -1,9 +1,10 @@
 """What the X11 input source costs: events that come one by one, as a person makes them, at 1,000 a second.
 
-    .venv/bin/python -m bench.x11_source
+    .venv/bin/python -m bench.x11_source [--desktop]
 
-Prints, per kind of input, the CPU time of the source's process as a share of one core and per event. The input is made
-by another process on an Xvfb of its own.
+With `--desktop` a window manager, a terminal and a GTK program run, and the windows are watched as in a recording.
+Prints per kind of input the CPU time of the process, as a share of one core and per event. The input is made by
+another process on an Xvfb of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import xcffib
 import xcffib.xproto
 import xcffib.xtest
 from open_desktop import OpenDesktop
-from x_server import XServer
+from x_programs import GTK, start_manager
+from x_server import Injector, XServer
 
 from taskreel.capture.settings import Settings
 from taskreel.capture.sources.protocol import Event, Picture
@@ -69,9 +71,9 @@ def inject(display: str, acts: list[tuple[int, int]], per_s: int) -> None:
     connection.disconnect()
 
 
-def measure(display: str, acts: list[tuple[int, int]], per_s: int) -> str:
+def measure(display: str, acts: list[tuple[int, int]], per_s: int, desktop: OpenDesktop | None) -> str:
     """A line of the table."""
-    source, sink = X11Source(Settings(Path("spool"), display=display), OpenDesktop()), Counting()
+    source, sink = X11Source(Settings(Path("spool"), display=display), desktop), Counting()
     source.open()
     thread = threading.Thread(target=source.run, args=(sink,))
     other = multiprocessing.get_context("spawn").Process(target=inject, args=(display, acts, per_s))
@@ -88,10 +90,18 @@ def measure(display: str, acts: list[tuple[int, int]], per_s: int) -> str:
 
 def main() -> None:
     """Measure all."""
+    has_desktop = "--desktop" in sys.argv[1:]
     for name, acts in ROUNDS.items():
         for per_s in (100, EVENTS_PER_S):
             with XServer() as x:
-                print(f"{name:8}", measure(x.display, acts, per_s), flush=True)
+                if has_desktop:
+                    start_manager(x)
+                    x.start("xterm", "-geometry", "120x50+0+0", "-e", "sh", "-c", "while :; do date; sleep 0.4; done")
+                    x.start("/usr/bin/python3", "-c", GTK.format(name="pad", title="pad"))
+                    Injector(x.display).move(150, 150)  # over openbox's desktop, the wheel goes to another one
+                    time.sleep(2)
+                desktop = None if has_desktop else OpenDesktop()
+                print(f"{name:8}", measure(x.display, acts, per_s, desktop), flush=True)
 
 
 if __name__ == "__main__":

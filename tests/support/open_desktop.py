@@ -28,6 +28,9 @@ class OpenDesktop:
     def fileno(self) -> int:
         return self._descriptors[0]
 
+    def urgent_fileno(self) -> int:
+        return self._descriptors[0]
+
     def tell(self, *events: Event) -> None:
         """Have events told, and whoever waits woken."""
         self.news += events

@@ -36,7 +36,45 @@ class Refused(RuntimeError):
     """The server answered a request with an error."""
 
 
-class Connection:
+class Requests:
+    """Requests and replies as bytes, at the handle of a connection."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle: Any = handle
+        self._error = _ffi.new("xcb_generic_error_t **")
+        self._parts = _ffi.new("struct iovec[4]")  # xcb writes before the two that it is given
+        self._form = _ffi.new("xcb_protocol_request_t *", {"count": 2})
+
+    def send(self, opcode: int, minor: int, body: bytes, *, has_reply: bool = True) -> int:
+        """Send a request, `minor` being its second byte; its number, by which `reply` waits for the reply."""
+        request = struct.pack("=BB2x", opcode, minor) + body  # xcb fills in the length
+        data = _ffi.new("char[]", request)
+        parts, form = self._parts, self._form
+        parts[2].iov_base, parts[2].iov_len = data, len(request)
+        parts[3].iov_base, parts[3].iov_len = _ffi.NULL, -len(request) & 3
+        form.opcode, form.isvoid = opcode, not has_reply
+        sequence = int(_xcb.xcb_send_request(self.handle, _CHECKED, parts + 2, form))
+        self._check()
+        return sequence
+
+    def reply(self, sequence: int) -> bytes:
+        """The reply to a request. Raises `Refused` for an error."""
+        reply = _xcb.xcb_wait_for_reply(self.handle, sequence, self._error)
+        if reply:
+            words = _ffi.cast("xcb_generic_reply_t *", reply).length
+            data = bytes(_ffi.buffer(reply, _REPLY_BYTES + 4 * words))
+            _c.free(reply)
+            return data
+        if self._error[0]:
+            _refuse(self._error[0])
+        raise _lost()
+
+    def _check(self) -> None:
+        if _xcb.xcb_connection_has_error(self.handle):
+            raise _lost()
+
+
+class Connection(Requests):
     """A connection to a display, `$DISPLAY` if it is empty. Raises `SourceUnavailableError` if there is none."""
 
     def __init__(self, display: str = "") -> None:
@@ -49,14 +87,11 @@ class Connection:
             raise SourceUnavailableError(
                 f"cannot connect to the X server {display}: is it running, and may you use it (xauth)?"
             ) from error
-        self.handle: Any = self._xcffib._conn
+        super().__init__(self._xcffib._conn)
         screen = self._xcffib.get_setup().roots[self._xcffib.pref_screen]
         self.root: int = screen.root
         self.width_px: int = screen.width_in_pixels
         self.height_px: int = screen.height_in_pixels
-        self._error = _ffi.new("xcb_generic_error_t **")
-        self._parts = _ffi.new("struct iovec[4]")  # xcb writes before the two that it is given
-        self._form = _ffi.new("xcb_protocol_request_t *", {"count": 2})
 
     def close(self) -> None:
         """Let the connection go. Again does nothing."""
@@ -81,11 +116,11 @@ class Connection:
 
     def ask(self, opcode: int, minor: int = 0, body: bytes = b"") -> bytes:
         """The reply to a request, as the protocol has it. Raises `Refused` for an error."""
-        return self._reply(self._send(opcode, minor, body))
+        return self.reply(self.send(opcode, minor, body))
 
     def tell(self, opcode: int, minor: int = 0, body: bytes = b"") -> None:
         """A request that has no reply, and is done when this returns. Raises `Refused` for an error."""
-        cookie = _ffi.new("xcb_void_cookie_t *", {"sequence": self._send(opcode, minor, body, has_reply=False)})
+        cookie = _ffi.new("xcb_void_cookie_t *", {"sequence": self.send(opcode, minor, body, has_reply=False)})
         error = _xcb.xcb_request_check(self.handle, cookie[0])
         if error:
             _refuse(error)
@@ -93,8 +128,8 @@ class Connection:
 
     def query_pointer(self) -> tuple[int, int, int]:
         """Where the pointer is on the root window, px, and the number of the request (`raw.precedes`)."""
-        sequence = self._send(_QUERY_POINTER, 0, struct.pack("=I", self.root))
-        x, y = struct.unpack_from("=hh", self._reply(sequence), 16)
+        sequence = self.send(_QUERY_POINTER, 0, struct.pack("=I", self.root))
+        x, y = struct.unpack_from("=hh", self.reply(sequence), 16)
         return x, y, sequence
 
     def extension(self, name: str) -> tuple[int, int] | None:
@@ -102,32 +137,6 @@ class Connection:
         body = struct.pack("=H2x", len(name)) + name.encode()
         is_there, opcode, event = struct.unpack_from("=BBB", self.ask(_QUERY_EXTENSION, 0, body), 8)
         return (opcode, event) if is_there else None
-
-    def _send(self, opcode: int, minor: int, body: bytes, *, has_reply: bool = True) -> int:
-        request = struct.pack("=BB2x", opcode, minor) + body  # xcb fills in the length
-        data = _ffi.new("char[]", request)
-        parts, form = self._parts, self._form
-        parts[2].iov_base, parts[2].iov_len = data, len(request)
-        parts[3].iov_base, parts[3].iov_len = _ffi.NULL, -len(request) & 3
-        form.opcode, form.isvoid = opcode, not has_reply
-        sequence = int(_xcb.xcb_send_request(self.handle, _CHECKED, parts + 2, form))
-        self._check()
-        return sequence
-
-    def _reply(self, sequence: int) -> bytes:
-        reply = _xcb.xcb_wait_for_reply(self.handle, sequence, self._error)
-        if reply:
-            words = _ffi.cast("xcb_generic_reply_t *", reply).length
-            data = bytes(_ffi.buffer(reply, _REPLY_BYTES + 4 * words))
-            _c.free(reply)
-            return data
-        if self._error[0]:
-            _refuse(self._error[0])
-        raise _lost()
-
-    def _check(self) -> None:
-        if _xcb.xcb_connection_has_error(self.handle):
-            raise _lost()
 
 
 def _bytes_of(event: Any) -> bytes:

@@ -20,7 +20,10 @@ class Desktop(Protocol):
         """Connect; the geometry. Raises `SourceUnavailableError`."""
 
     def fileno(self) -> int:
-        """To wait for news: the connection's descriptor."""
+        """To wait for news: readable until `update` has taken them."""
+
+    def urgent_fileno(self) -> int:
+        """To wait for what should not wait while there is much input: that windows come, go or get the focus."""
 
     def update(self) -> list[Event]:
         """Take the news that is there, without blocking; focus and geometry events that follow from it."""

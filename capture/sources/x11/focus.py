@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, Literal
 
 from taskreel.capture.sources.x11.server import Server, numbers
 from taskreel.capture.sources.x11.stacking import Stack, TopLevel
 
 _ACTIVE, _CHECK = "_NET_ACTIVE_WINDOW", "_NET_SUPPORTING_WM_CHECK"
 _POINTER_ROOT = 1
+_GET_INPUT_FOCUS = 43
+_ORDER: Literal["little", "big"] = sys.byteorder
 
 
 class Focus:
@@ -28,9 +31,15 @@ class Focus:
         server.select(server.root, xproto.EventMask.PropertyChange)
         server.listeners.append(self._hear)
 
-    def ask_input(self) -> Any:
-        """The request for the window that has the input focus."""
-        return self._server.core.GetInputFocus()
+    @staticmethod
+    def ask_input() -> tuple[int, int, bytes]:
+        """The request for the window that has the input focus; `said` takes its reply."""
+        return _GET_INPUT_FOCUS, 0, b""
+
+    @staticmethod
+    def said(reply: bytes | None) -> int:
+        """The window that has the input focus; 0 if none has it."""
+        return int.from_bytes(reply[8:12], _ORDER) if reply is not None else 0
 
     def active(self, input_focus: int) -> TopLevel | None:
         """The window that a person works in; None if there is none, or it is not known."""

@@ -17,12 +17,14 @@ seen, nor is one of a second master keyboard.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from taskreel.capture.sources.guards import Guard, Withholds
 from taskreel.capture.sources.protocol import monotonic_us
 from taskreel.capture.sources.x11.server import Server
 
+_GRAB_KEYBOARD, _ASYNCHRONOUS, _ALREADY_GRABBED = 31, 1, 1
 KEYBOARD_GRAB = "keyboard_grab"
 
 
@@ -54,21 +56,20 @@ class KeyboardGrabs:
             self._server.select(focus, self._x.EventMask.FocusChange)
         self._watched = focus
 
-    def ask(self) -> Any:
-        """The request that says whether there is a grab; `learn` takes its answer. It never grabs: see above."""
-        x = self._x
-        return self._server.core.GrabKeyboard(False, self._unmapped, 0, x.GrabMode.Async, x.GrabMode.Async)
+    def ask(self) -> tuple[int, int, bytes]:
+        """The request that says whether there is a grab; `learn` takes its reply. It never grabs: see above."""
+        return _GRAB_KEYBOARD, 0, struct.pack("=IIBB2x", self._unmapped, 0, _ASYNCHRONOUS, _ASYNCHRONOUS)
 
-    def learn(self, answer: Any) -> bool:
-        """Whether there is a grab now; switches the guard. No answer is taken for a grab."""
-        is_held = answer is None or answer.status == self._x.GrabStatus.AlreadyGrabbed
+    def learn(self, reply: bytes | None) -> bool:
+        """Whether there is a grab now; switches the guard. No reply is taken for a grab."""
+        is_held = reply is None or reply[1] == _ALREADY_GRABBED
         self.guard.switch(is_held, monotonic_us())
         return is_held
 
     def settle(self) -> None:
         """Ask if a grab that was noticed is over; the end of one may go unnoticed if its window is destroyed."""
         if self.guard.is_on:
-            self.learn(self._server.answer(self.ask()))
+            self.learn(*self._server.exchange(self.ask()))
 
     def _hear(self, event: Any) -> None:
         x = self._x

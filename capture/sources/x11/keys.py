@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from taskreel.capture.keymaps import XKB_KEYCODE_OFFSET
-from taskreel.capture.sources.protocol import Event
+from taskreel.capture.sources.protocol import Event, monotonic_us
 from taskreel.capture.sources.x11.desktop import Desktop
 from taskreel.capture.sources.x11.held import Held
 from taskreel.capture.sources.x11.keyboard import ServerKeyboard
@@ -19,6 +19,8 @@ _RELEASE_ON_ITS_WAY_US = 5000
 """A repeat is told this late: the release that forbids it may be on its way."""
 _ASK_IF_HELD_US = 1_000_000
 """How often the server is asked if a repeating key is held at all: a device that is pulled out releases nothing."""
+SERVER_TICK_US = 2000
+"""The server's times are whole ms: what was asked so much later was asked after the key."""
 _REMAPPING_US = 1_000_000
 """For so long after a change of keymap all is to be read at once: a program may change it for a few ms, for one key."""
 
@@ -46,6 +48,8 @@ class Keys:
         self._repeats = Repeats(server.repeat_controls())
         self._ask_if_held_us = 0
         self._held = Held()
+        self._reason: str | None = None
+        self._asked_us = 0
         self.follow = self._keyboard.follow
         """The modifiers and groups are these from now on."""
 
@@ -54,7 +58,7 @@ class Keys:
         self._repeat(time_us)
         self.refresh(time_us)
         self._count()
-        now = self._desktop.key_reason()
+        now = self._reason_at(time_us)
         if key.is_press:
             self._held.press(key.keycode, now)
             self._repeats.press(key.keycode, time_us)
@@ -112,8 +116,15 @@ class Keys:
             self._count()
             keycode = self._repeats.keycode
             assert keycode is not None
-            now = self._desktop.key_reason()
+            now = self._reason_at(time_us)
             self._write(keycode, time_us, Flag.AUTO_REPEAT | Flag.ESTIMATED, self._held.reason(keycode, now) or now)
+
+    def _reason_at(self, time_us: int) -> str | None:
+        """Why a key must not be kept. What was asked after it, for one before it, is as good as to ask again."""
+        if self._asked_us < time_us + SERVER_TICK_US:
+            self._asked_us = monotonic_us()
+            self._reason = self._desktop.key_reason()
+        return self._reason
 
     def _write(self, keycode: int, time_us: int, flags: int, reason: str | None) -> None:
         """A press or a repeat. The text of one that is withheld is not even made."""

@@ -159,10 +159,10 @@ def _device_event(data: bytes) -> RawEvent | None:
 
 def _valuators(data: bytes, mask_words: int) -> dict[int, float] | None:
     begin = EVENT_BYTES + 4 * mask_words
-    numbers = _set_bits(data[EVENT_BYTES:begin])
-    if len(data) < begin + 8 * len(numbers):
+    numbers, layout = _layout(data[EVENT_BYTES:begin])
+    if len(data) < begin + layout.size:
         return None
-    halves = struct.unpack_from("=" + "iI" * len(numbers), data, begin)
+    halves = layout.unpack_from(data, begin)
     return {
         number: whole + fraction * _FIXED_UNIT
         for number, whole, fraction in zip(numbers, halves[::2], halves[1::2], strict=True)
@@ -170,8 +170,10 @@ def _valuators(data: bytes, mask_words: int) -> dict[int, float] | None:
 
 
 @lru_cache(maxsize=64)
-def _set_bits(mask: bytes) -> tuple[int, ...]:
-    return tuple(number for number in range(8 * len(mask)) if mask[number >> 3] >> (number & 7) & 1)
+def _layout(mask: bytes) -> tuple[tuple[int, ...], struct.Struct]:
+    """The numbers of the valuators that a mask has, and how their values lie in an event."""
+    numbers = tuple(number for number in range(8 * len(mask)) if mask[number >> 3] >> (number & 7) & 1)
+    return numbers, struct.Struct("=" + "iI" * len(numbers))
 
 
 def _keyboard_event(data: bytes) -> RawEvent | None:

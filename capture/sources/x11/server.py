@@ -25,12 +25,14 @@ def tells_loss(method: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(method)
     def telling(*args: P.args, **kwargs: P.kwargs) -> R:
-        import xcffib
-
         try:
             return method(*args, **kwargs)
-        except xcffib.ConnectionException as error:
-            raise SourceLostError("the connection to the X server has ended") from error
+        except Exception as error:
+            import xcffib
+
+            if isinstance(error, xcffib.ConnectionException):
+                raise SourceLostError("the connection to the X server has ended") from error
+            raise
 
     return telling
 
@@ -39,13 +41,18 @@ class Server:
     """A connection to a display, `$DISPLAY` if it is empty. Raises `SourceUnavailableError` if there is none.
 
     `core` makes requests; `answers` reads what comes back. `listeners` hear each event in `take_news`.
+
+    `has_quiet`: what programs tell by properties of their windows comes over a second connection, for those that want
+    to sleep through it: GTK's programs say with each key when they were last used.
     """
 
-    def __init__(self, display: str = "") -> None:
+    def __init__(self, display: str = "", *, has_quiet: bool = False) -> None:
         try:
             import xcffib
             import xcffib.randr  # a connection decodes the events of what was imported before it
             import xcffib.xproto
+
+            from taskreel.capture.sources.x11.connection import Refused, Requests
         except ImportError as error:
             raise SourceUnavailableError("recording under X11 needs xcffib: pip install 'taskreel[capture]'") from error
         display = display or os.environ.get("DISPLAY", "")
@@ -54,35 +61,51 @@ class Server:
         try:
             connect: Any = xcffib.connect
             self.connection: Any = connect(display)
+            self._quiet: Any = connect(display) if has_quiet else self.connection
         except xcffib.ConnectionException as error:
             raise SourceUnavailableError(
                 f"cannot connect to the X server {display}: is it running, and may you use it (xauth)?"
             ) from error
         self._error = xcffib.Error
-        self._event_mask = xcffib.xproto.CW.EventMask
+        self._refused = Refused
+        self._requests = Requests(self.connection._conn)
+        self._of_properties: int = xcffib.xproto.EventMask.PropertyChange
         setup = self.connection.get_setup()
         self.core: Any = self.connection.core
         self.root: int = setup.roots[self.connection.pref_screen].root
         self.listeners: list[Callable[[Any], None]] = []
         self._ids_of_a_client: int = setup.resource_id_mask
-        self._masks: dict[int, int] = {}
+        self._selections = _Selections(self.core)
+        self._quiet_selections = _Selections(self._quiet.core) if has_quiet else self._selections
         self._atoms: dict[str, int] = {}
 
     def close(self) -> None:
         """Let the connection go. Again does nothing."""
         self.listeners.clear()
         self.connection.disconnect()
+        if self._quiet is not self.connection:
+            self._quiet.disconnect()
 
     def fileno(self) -> int:
         """The descriptor to wait at. Events may have been read already, with an answer: `take_news` before."""
         return int(self.connection.get_file_descriptor())
 
-    def take_news(self) -> bool:
+    def quiet_fileno(self) -> int:
+        """The same of the connection for properties."""
+        return int(self._quiet.get_file_descriptor())
+
+    def take_news(self, *, is_quiet_left: bool = False) -> bool:
         """Let the listeners hear all events that are there, without waiting. Whether there were some."""
+        any_heard = self._take_news_of(self.connection)
+        if self._quiet is not self.connection and not is_quiet_left:
+            any_heard |= self._take_news_of(self._quiet)
+        return any_heard
+
+    def _take_news_of(self, connection: Any) -> bool:
         any_heard = False
         while True:
             try:
-                event = self.connection.poll_for_event()
+                event = connection.poll_for_event()
             except self._error:  # a request without an answer was about a window that is gone
                 continue
             if event is None:
@@ -105,6 +128,16 @@ class Server:
         except self._error:
             return None
 
+    def exchange(self, *requests: tuple[int, int, bytes]) -> list[bytes | None]:
+        """The replies to requests (opcode, second byte, rest) as bytes; None for an error. Faster than xcffib's."""
+        return [self._reply(sequence) for sequence in [self._requests.send(*request) for request in requests]]
+
+    def _reply(self, sequence: int) -> bytes | None:
+        try:
+            return self._requests.reply(sequence)
+        except self._refused:
+            return None
+
     def atoms(self, *names: str) -> list[int]:
         """The numbers of names. Each is asked for once."""
         new = [name for name in names if name not in self._atoms]
@@ -114,6 +147,9 @@ class Server:
 
     def ask_property(self, window: int, name: str) -> Any:
         """The request for a property; its answer has no value if the window does not have it."""
+        if self._quiet_selections.are_pending and self._quiet is not self.connection:
+            self._quiet_selections.are_pending = False
+            self._answer(self._quiet.core.GetInputFocus())  # so that no change is missed between the two connections
         (atom,) = self.atoms(name)
         return self.core.GetProperty(False, window, atom, 0, 0, _LONGEST_PROPERTY)
 
@@ -130,20 +166,59 @@ class Server:
 
     def select(self, window: int, mask: int) -> None:
         """Hear these events of a window, too. Its program does not notice."""
-        self._choose(window, self._masks.get(window, 0) | mask)
+        quiet = self._quiet_part(window, mask)
+        self._selections.add(window, mask & ~quiet)
+        self._quiet_selections.add(window, quiet)
 
     def deselect(self, window: int, mask: int) -> None:
         """No longer hear these events of a window."""
-        self._choose(window, self._masks.get(window, 0) & ~mask)
+        quiet = self._quiet_part(window, mask)
+        self._selections.remove(window, mask & ~quiet)
+        self._quiet_selections.remove(window, quiet)
 
     def forget(self, window: int) -> None:
         """A window is gone: its id may come again as another's, of which no events are selected."""
+        self._selections.forget(window)
+        self._quiet_selections.forget(window)
+
+    @property
+    def selected(self) -> set[int]:
+        """The windows of which any events are selected."""
+        return self._selections.windows | self._quiet_selections.windows
+
+    def _quiet_part(self, window: int, mask: int) -> int:
+        """What of a selection is for the second connection. The root's properties say what is active: not them."""
+        return mask & self._of_properties if window != self.root else 0
+
+
+class _Selections:
+    """Which events of which windows are selected on one connection. `are_pending`: some may not be in force yet."""
+
+    def __init__(self, core: Any) -> None:
+        from xcffib.xproto import CW
+
+        self._core, self._event_mask = core, CW.EventMask
+        self._masks: dict[int, int] = {}
+        self.are_pending = False
+
+    @property
+    def windows(self) -> set[int]:
+        return set(self._masks)
+
+    def add(self, window: int, mask: int) -> None:
+        self._choose(window, self._masks.get(window, 0) | mask)
+
+    def remove(self, window: int, mask: int) -> None:
+        self._choose(window, self._masks.get(window, 0) & ~mask)
+
+    def forget(self, window: int) -> None:
         self._masks.pop(window, None)
 
     def _choose(self, window: int, mask: int) -> None:
         if mask == self._masks.get(window, 0):
             return
-        self.core.ChangeWindowAttributes(window, self._event_mask, [mask])
+        self._core.ChangeWindowAttributes(window, self._event_mask, [mask])
+        self.are_pending = True
         if mask:
             self._masks[window] = mask
         else:

@@ -50,6 +50,8 @@ class Stack:
         self._order: Sequence[int] = ()
         self._top_of: dict[int, int] = {}
         """Windows that are watched, and those of the root that they lie in or are."""
+        self._looked_up: dict[int, int] = {}
+        """Windows deeper down that `find` was asked for, and what it found: until one of them is moved elsewhere."""
         self._changed: set[int] = set()
         """Of the root's children, those in which windows came or went."""
         self._renamed: set[int] = set()
@@ -84,11 +86,18 @@ class Stack:
 
     def find(self, window: int) -> TopLevel | None:
         """The child of the root that a window is or lies in, as of the last `refresh`; asks the server if need be."""
+        below: list[int] = []
         while window and window != self._server.root:
-            if (top := self._tops.get(self._top_of.get(window, window))) is not None:
+            if (top := self._tops.get(self._top_of.get(window) or self._looked_up.get(window, window))) is not None:
+                self._looked_up.update(dict.fromkeys(below, top.id))
                 return top
+            self._server.select(window, self._x.EventMask.StructureNotify)
             tree = self._server.answer(self._server.core.QueryTree(window))
-            window = tree.parent if tree is not None else 0
+            if tree is None:
+                self._server.forget(window)
+                return None
+            below.append(window)
+            window = tree.parent
         return None
 
     def at(self, x_px: int, y_px: int) -> TopLevel | None:
@@ -219,6 +228,7 @@ class Stack:
         for window in [window for window, of in self._top_of.items() if of == top]:
             del self._top_of[window]
             self._server.deselect(window, self._of_tops)
+        self._looked_up = {window: of for window, of in self._looked_up.items() if of != top}
 
     def _hear(self, event: Any) -> None:
         x = self._x
@@ -227,6 +237,8 @@ class Stack:
         elif isinstance(event, x.CreateNotifyEvent):
             self._hear_of_structure(event, event.parent)
         elif isinstance(event, self._of_structure):
+            if isinstance(event, x.DestroyNotifyEvent | x.ReparentNotifyEvent) and event.window in self._looked_up:
+                self._looked_up.clear()
             if isinstance(event, x.DestroyNotifyEvent):
                 self._server.forget(event.window)
             self._hear_of_structure(event, event.event)

@@ -1,7 +1,7 @@
 """An X server while it is watched: waits for what it tells, and hands it over, or says why not.
 
-The first motion waits for company (`COMPANY_US`), and nothing that comes meanwhile wakes us: waking costs more than an
-event does. Then one query of the pointer places all. What was sent before the answer is placed by it, going back along
+The first motion waits for company (`COMPANY_US`), and no input that comes meanwhile wakes us: waking costs more than an
+event does. That the focus or the windows change does, and then all is read. Then one query of the pointer places all. What was sent before the answer is placed by it, going back along
 the motions, so a click is where the pointer was, wherever it went since. While no motion waits, all is read at once.
 """
 
@@ -28,16 +28,18 @@ from taskreel.capture.sources.x11.connection import Connection, Refused
 from taskreel.capture.sources.x11.desktop import Desktop
 from taskreel.capture.sources.x11.devices import Devices, Motion
 from taskreel.capture.sources.x11.held import Held
-from taskreel.capture.sources.x11.keys import Keys
+from taskreel.capture.sources.x11.keys import SERVER_TICK_US, Keys
 from taskreel.capture.sources.x11.queries import Server
 from taskreel.capture.sources.x11.trail import Trail
 from taskreel.io.kinds import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 
-COMPANY_US = 10_000
-"""How long a motion waits for others. With 4 ms, 1,000 motions a second took 10 % of a core, with 10 ms 6 %."""
+COMPANY_US = 50_000
+"""How long a motion waits for others. At 1,000 mixed events a second the recorder took 9.2 % of a core with 30 ms, 7.9 with
+40 and 7.6 with 50 (`python -m bench.capture_client`). Nothing is late for it: events are held for 100 ms anyway."""
 
 _AT_ONCE = 500
 """Events that are taken before anything else gets its turn, such as to stop."""
+_SYNTHETIC = int(Flag.SYNTHETIC)  # an int takes part in `|` ten times faster than a flag
 _WHEEL = {4: (0, 1), 5: (0, -1), 6: (-1, 0), 7: (1, 0)}
 """Buttons that are turns of a wheel, and the ticks that they are, right and up."""
 
@@ -90,7 +92,9 @@ class Watch:
             count=self._count,
         )
         self._buttons, self._trail = Held(), Trail()
+        self._told_us = 0
         self._settle_us: int | None = None
+        self._has_moved = False
         self._take_by_type: dict[type, Callable[[Any], None]] = {
             raw.RawKey: self._take_key,
             raw.RawButton: self._take_button,
@@ -102,7 +106,8 @@ class Watch:
             raw.DevicesChanged: self._take_devices,
             raw.Resized: self._take_size,
         }
-        return SourceFacts(screen, server.layout(), "physical", self._desktop.guards())
+        self._guards = self._desktop.guards()
+        return SourceFacts(screen, server.layout(), "physical", self._guards)
 
     def close(self) -> None:
         """Let all connections go."""
@@ -114,11 +119,12 @@ class Watch:
         self._sink = sink
         news = self._desktop.fileno()
         ready = _poll(ear, news, self._connection.fileno())
-        deaf = _poll(ear, news)  # while a motion waits for company, which does not wake us
+        urgent = self._desktop.urgent_fileno()
+        deaf = _poll(ear, urgent)  # while a motion waits for company, which does not wake us
         heard = {news}
         try:
             while ear not in heard:
-                if news in heard:
+                if not heard.isdisjoint((news, urgent)):
                     self._tell_news()
                 is_more = self._read()
                 waker = deaf if self._may_wait() else ready
@@ -131,7 +137,9 @@ class Watch:
             raise
 
     def _may_wait(self) -> bool:
-        return self._settle_us is not None and not self._keys.is_remapping(self._now_us)
+        """Not while a key may mean something else in a moment, nor while keys are withheld, until news of the end."""
+        is_withholding = any(guard.is_on for guard in self._guards)
+        return self._settle_us is not None and not self._keys.is_remapping(self._now_us) and not is_withholding
 
     def _patience_ms(self) -> int | None:
         """How long there is nothing to do if nobody tells anything."""
@@ -162,7 +170,7 @@ class Watch:
         return self._clock.monotonic_us(server_ms, self._now_us)
 
     def _flags(self, source: int) -> int:
-        return Flag.SYNTHETIC if self._devices.is_synthetic(source) else 0
+        return _SYNTHETIC if self._devices.is_synthetic(source) else 0
 
     # What the server tells of itself
 
@@ -179,9 +187,10 @@ class Watch:
     # Input
 
     def _take_key(self, key: raw.RawKey) -> None:
-        if key.is_press:
+        time_us = self._time_us(key.time_ms)
+        if key.is_press and self._told_us < time_us + SERVER_TICK_US:
             self._tell_news()
-        self._keys.take(key, self._time_us(key.time_ms), self._flags(key.source))
+        self._keys.take(key, time_us, self._flags(key.source))
 
     def _take_button(self, button: raw.RawButton) -> None:
         number = self._mapping[button.button - 1] if 0 < button.button <= len(self._mapping) else button.button
@@ -200,6 +209,7 @@ class Watch:
         read = self._devices.read(motion)
         time_us, flags = self._time_us(motion.time_ms), self._flags(motion.source)
         if read.is_move:
+            self._has_moved = True
             self._place(Event(time_us, Kind.MOVE, flags), read)
         if read.wheel_x or read.wheel_y:
             self._place(Event(time_us, Kind.SCROLL, flags, wheel_x=read.wheel_x, wheel_y=read.wheel_y))
@@ -220,7 +230,11 @@ class Watch:
         return is_due
 
     def _settle(self) -> None:
-        """Ask where the pointer is, and hand over all that waits for it."""
+        """Ask where the pointer is, and hand over all that waits for it. Where there was motion, more is to come."""
+        has_moved, self._has_moved = self._has_moved, False
+        if not self._trail:
+            self._settle_us = None
+            return
         x_px, y_px, sequence = self._connection.query_pointer()
         later: list[bytes] = []
         for data in self._connection.queued():
@@ -228,7 +242,7 @@ class Watch:
                 later.append(data)
             else:
                 self._take(data)
-        self._settle_us = None
+        self._settle_us = self._now_us + COMPANY_US if has_moved else None
         for event in self._trail.settle(x_px, y_px, self._screen_px):
             self._hand_over(event)
         for data in later:
@@ -261,6 +275,7 @@ class Watch:
             self._sink.put(event)
 
     def _tell_news(self) -> None:
+        self._told_us = monotonic_us()
         for event in self._desktop.update():
             self._count()
             self._pass_on(event)

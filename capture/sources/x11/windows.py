@@ -52,6 +52,8 @@ class Windows:
         self._guard = Guard(EXCLUDED, Withholds.KEYS)
         self._reasons: dict[int, str] = {}
         self._judged = -1  # the stack's generation that `_reasons` is of
+        self._kept_out: list[TopLevel] = []  # the windows that have a reason
+        self._placed = (-1, -1)  # what those are of
         self._active = 0  # the client that has the focus,
         self._present = _Told()  # as it would be told,
         self._told: _Told | None = None  # and what was told last
@@ -63,7 +65,7 @@ class Windows:
 
     def open(self) -> Screen:
         """Connect; the geometry. Raises `SourceUnavailableError`."""
-        server = self._server = Server(self._display)
+        server = self._server = Server(self._display, has_quiet=True)
         self._handles.callback(server.close)
         self._stack = Stack(server)
         self._focus = Focus(server, self._stack)
@@ -72,14 +74,24 @@ class Windows:
         # An answer brings events with it that leave the connection's descriptor silent: then `_wake` is written to.
         self._wake = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._handles.callback(os.close, self._wake)
-        self._ready = self._handles.enter_context(select.epoll())
-        self._ready.register(self._wake, select.EPOLLIN)
-        self._ready.register(server.fileno(), select.EPOLLIN)
+        self._urgent = self._waiting(self._wake, server.fileno())
+        self._any = self._waiting(self._wake, server.fileno(), server.quiet_fileno())
         return self._monitors.screen()
 
     def fileno(self) -> int:
         """To wait for news: readable until `update` has taken them."""
-        return self._ready.fileno()
+        return self._any.fileno()
+
+    def urgent_fileno(self) -> int:
+        """The same, but programs may tell anything of themselves, such as their titles, without it being readable."""
+        return self._urgent.fileno()
+
+    def _waiting(self, *descriptors: int) -> select.epoll:
+        """Readable when one of some descriptors is."""
+        waiting = self._handles.enter_context(select.epoll())
+        for descriptor in descriptors:
+            waiting.register(descriptor, select.EPOLLIN)
+        return waiting
 
     @tells_loss
     def update(self) -> list[Event]:
@@ -107,9 +119,10 @@ class Windows:
         `excluded` and `own`: by the window that is active and the one that gets the keys. `keyboard_grab`: another
         program has the keyboard for itself.
         """
-        grab, focus = self._connected.answers([self._grabs.ask(), self._focus.ask_input()])
+        grab, focus = self._connected.exchange(self._grabs.ask(), self._focus.ask_input())
         is_grabbed = self._grabs.learn(grab)
-        reason = self._reason_of_focus(focus.focus if focus is not None else 0)
+        self._look_again()
+        reason = self._reason_of_focus(self._focus.said(focus))
         self._look_again()
         return reason or (KEYBOARD_GRAB if is_grabbed else None)
 
@@ -119,7 +132,7 @@ class Windows:
 
         Asks the server only if there is a window at this place that must not be kept.
         """
-        if not any(self._holds(top, x_px, y_px) for top in self._stack.tops if top.client.id in self._reasons):
+        if not self._is_in_reach(x_px, y_px):
             return None
         top = self._stack.at(x_px, y_px)
         self._judge()
@@ -185,8 +198,7 @@ class Windows:
         return [Event(monotonic_us(), Kind.GEOMETRY, text=as_text(screen))]
 
     def _see_focus(self) -> None:
-        answer = self._connected.answer(self._focus.ask_input())
-        focus = answer.focus if answer is not None else 0
+        focus = self._focus.said(*self._connected.exchange(self._focus.ask_input()))
         self._grabs.watch(focus)
         active = self._focus.active(focus)
         self._present = self._said(active)
@@ -233,14 +245,22 @@ class Windows:
             return _Told(top.client.id, top.client.app) if top.client.app else None
         return self._said(self._stack.find(window.id))
 
+    def _is_in_reach(self, x_px: int, y_px: int) -> bool:
+        """Whether a window that must not be kept is at a place, above or below others."""
+        as_of = (self._judged, self._stack.generation)
+        if self._placed != as_of:
+            self._placed = as_of
+            self._kept_out = [top for top in self._stack.tops if top.client.id in self._reasons and top.is_mapped]
+        return any(self._holds(top, x_px, y_px) for top in self._kept_out)
+
     @staticmethod
     def _holds(top: TopLevel, x_px: int, y_px: int) -> bool:
         x, y = x_px - top.rect.x, y_px - top.rect.y
-        return top.is_mapped and 0 <= x < top.rect.width and 0 <= y < top.rect.height
+        return 0 <= x < top.rect.width and 0 <= y < top.rect.height
 
     def _look_again(self) -> None:
         """An answer was waited for: events that came with it are heard, and are told by the next `update`."""
-        if self._connected.take_news():
+        if self._connected.take_news(is_quiet_left=True):
             self._stay_awake()
 
     def _stay_awake(self) -> None:

@@ -36,7 +36,7 @@ def server(display: XServer) -> Iterator[Server]:
 
 
 def is_held(server: Server, grabs: KeyboardGrabs) -> bool:
-    return grabs.learn(server.answer(grabs.ask()))
+    return grabs.learn(*server.exchange(grabs.ask()))
 
 
 PLACES = ["outer", "inner", "other", "root"]
@@ -139,13 +139,13 @@ def test_a_window_that_is_destroyed_while_it_has_the_grab_ends_it(program: Progr
 def test_watching_leaves_no_trace_of_windows_that_had_the_focus(program: Program, server: Server) -> None:
     grabs = KeyboardGrabs(server)
     grabs.watch(program.root)
-    before = len(server._masks)
+    before = len(server.selected)
     for _ in range(20):
         window = program.window()
         grabs.watch(window)
         program.destroy(window)
     grabs.watch(program.root)
-    assert len(server._masks) == before
+    assert len(server.selected) == before
 
 
 def test_secure_keyboard_of_xterm_is_a_grab() -> None:

@@ -353,3 +353,15 @@ def test_news_of_the_desktop_come_before_the_key(
         desktop.tell(Event(3, Kind.FOCUS, app="third"))
         wait_for(lambda: len(sink.events) == 5, "what it tells by itself")
     assert [event.kind for event in sink.events] == [Kind.FOCUS, Kind.FOCUS, Kind.KEY_DOWN, Kind.KEY_UP, Kind.FOCUS]
+
+
+def test_an_answer_that_was_asked_before_a_key_is_not_used_for_it(
+    listening: Listening, injector: Injector, sink: ListeningSink, desktop: OpenDesktop
+) -> None:
+    with listening():
+        injector.tap(US["a"])
+        wait_for(lambda: len(sink.events) == 2, "the first key")
+        desktop.keys = "password"
+        injector.tap(US["b"])
+        wait_for(lambda: sink.withheld["password"] == 2, "the second key")
+    assert {event.text for event in sink.events} == {"a", None}

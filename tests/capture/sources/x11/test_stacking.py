@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from x_programs import Program
 from x_server import XServer
-from xcffib.xproto import ConfigWindow
+from xcffib.xproto import ConfigWindow, WindowError
 
 from taskreel.capture.sources.x11.server import Server
 from taskreel.capture.sources.x11.stacking import Stack
@@ -137,3 +137,45 @@ def test_another_window_with_the_id_of_one_that_is_gone_is_watched(x: XServer) -
     assert found.client.title == "third"
     program.close()
     server.close()
+
+
+DEEP = st.lists(st.tuples(st.sampled_from(["find", "into", "destroy"]), WHICH, WHICH), max_size=30)
+
+
+@given(DEEP)
+@example([("find", 4, 0), ("into", 2, 1), ("find", 4, 0)])
+@example([("find", 4, 0), ("destroy", 2, 0), ("find", 4, 0)])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_a_window_lies_in_is_found_wherever_it_is_moved(x: XServer, acts: list[tuple[str, int, int]]) -> None:
+    program, server = Program(x.display), Server(x.display)
+    stack = Stack(server)
+    windows = [program.window(app="one"), program.window(app="two")]
+    for _ in range(3):
+        windows.append(program.window(parent=windows[-1]))
+    try:
+        for what, which, other in acts:
+            if what == "find":
+                stack.refresh(is_asked=True)
+                found = stack.find(windows[which])
+                assert (found.id if found is not None else 0) == top_of(program, windows[which])
+            elif what == "destroy":
+                program.destroy(windows[which])
+            elif which > 1:
+                program.core.ReparentWindow(windows[which], windows[other], 0, 0)
+                program.sync()
+            server.take_news()
+    finally:
+        program.close()
+        server.close()
+
+
+def top_of(program: Program, window: int) -> int:
+    """By asking; 0 for one that is gone."""
+    while True:
+        try:
+            parent = program.core.QueryTree(window).reply().parent
+        except WindowError:
+            return 0
+        if parent == program.root:
+            return window
+        window = parent

@@ -120,7 +120,7 @@ def test_a_window_that_is_not_mapped_is_not_black_but_its_popup_is(program: Prog
 def test_windows_that_come_and_go_leave_nothing_behind(program: Program, views: XWindowViews) -> None:
     views.view()
     stack = views._stack
-    before = len(stack._tops), len(stack._top_of), len(stack._server._masks)
+    before = len(stack._tops), len(stack._top_of), len(stack._server.selected)
     for _ in range(20):
         outer = program.window(app=SECRET)
         program.window(parent=outer)
@@ -128,7 +128,7 @@ def test_windows_that_come_and_go_leave_nothing_behind(program: Program, views: 
         program.destroy(outer)
         program.destroy(program.window())
     assert views.view().black == ()
-    assert (len(stack._tops), len(stack._top_of), len(stack._server._masks)) == before
+    assert (len(stack._tops), len(stack._top_of), len(stack._server.selected)) == before
 
 
 def test_all_is_hidden_while_the_screen_saver_is_active(bare: XServer, views: XWindowViews) -> None:

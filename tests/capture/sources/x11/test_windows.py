@@ -183,7 +183,7 @@ def test_windows_that_vanish_while_they_are_asked_about(program: Program, watch:
     assert len(stack._tops) == len(stack.tops)
     assert stack._top_of.keys() >= alive
     focus = program.core.GetInputFocus().reply().focus
-    assert windows._connected._masks.keys() <= stack._top_of.keys() | {program.root, focus}
+    assert windows._connected.selected <= stack._top_of.keys() | {program.root, focus}
     assert {windows._reasons.get(id_) for id_ in alive} == {None}
 
 
