@@ -106,31 +106,42 @@ def peak_mb(pid: int) -> float:
     return int(status["VmHWM"].split()[0]) / 1024
 
 
-def measure(seconds: float, per_s: int, pictures: bool) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, XServer("1920x1080x24") as x:
-        spool = Path(folder) / "spool"
+class Client:
+    """A desktop with a terminal and a GTK program, and `taskreel capture start` that records it."""
+
+    def __init__(self, x: XServer, folder: Path, *options: str, print_each_s: float = 0.4) -> None:
+        self.spool = folder / "spool"
         start_manager(x)
-        x.start("xterm", "-geometry", "120x50+0+0", "-e", "sh", "-c", "while :; do date; sleep 0.4; done")
+        x.start("xterm", "-geometry", "120x50+0+0", "-e", "sh", "-c", f"while :; do date; sleep {print_each_s}; done")
         x.start("/usr/bin/python3", "-c", GTK.format(name="pad", title="pad"))
         base = [sys.executable, "-m", "taskreel", "capture"]
-        consent = [*base, "consent", "--spool", str(spool), "--participant", "p1", "--region", "eu", "--yes"]
+        consent = [*base, "consent", "--spool", str(self.spool), "--participant", "p1", "--region", "eu", "--yes"]
         subprocess.run(consent, check=True, capture_output=True)
-        options = [] if pictures else ["--no-pictures"]
-        recorder = x.start(*base, "start", "--spool", str(spool), *options)
-        wait_for((spool / "control.sock").exists, "the recorder", 60)
-        wait_for(lambda: ask(spool, "status")["state"] == "recording", "recording", 60)
+        self.process = x.start(*base, "start", "--spool", str(self.spool), *options)
+        wait_for((self.spool / "control.sock").exists, "the recorder", 60)
+        wait_for(lambda: ask(self.spool, "status")["state"] == "recording", "recording", 60)
         time.sleep(1)
-        latencies = Latencies(spool)
-        cpu, begin = cpu_s(recorder.pid), time.monotonic()
+
+    def end(self) -> dict[str, Any]:
+        """Stop the recorder; what it says at the end."""
+        end(self.process, 60)
+        return dict(json.loads((self.spool / "ended.json").read_text()))
+
+
+def measure(seconds: float, per_s: int, pictures: bool) -> dict[str, Any]:
+    """Record a steady rate of input."""
+    with tempfile.TemporaryDirectory() as folder, XServer("1920x1080x24") as x:
+        client = Client(x, Path(folder), *([] if pictures else ["--no-pictures"]))
+        latencies, pid = Latencies(client.spool), client.process.pid
+        cpu, begin = cpu_s(pid), time.monotonic()
         with ProcessPoolExecutor(1, get_context("spawn")) as other:  # else it and the one who follows share a lock
             sent = other.submit(inject, x.display, per_s, seconds).result()
-        cpu = (cpu_s(recorder.pid) - cpu) / (time.monotonic() - begin)
+        cpu = (cpu_s(pid) - cpu) / (time.monotonic() - begin)
         time.sleep(0.5)
         latencies.stop()
-        memory = peak_mb(recorder.pid)
-        end(recorder, 60)
-        facts = json.loads((spool / "ended.json").read_text())
-        return sizes(spool, seconds) | {
+        memory = peak_mb(pid)
+        facts = client.end()
+        return sizes(client.spool, seconds) | {
             "sent_per_s": round(sent / seconds),
             "sent": sent,
             "account": facts["account"],

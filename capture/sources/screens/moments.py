@@ -11,7 +11,7 @@ RUN_GAP_US = 1_000_000
 """Keys and ticks of the wheel are one run while no more time than this is between two."""
 
 SETTLE_LIMIT_US = 2_000_000
-"""A picture after an action is made so long after it at the latest, settled or not."""
+"""A picture after an action, or after a run, is made so long after it at the latest, settled or not."""
 
 HEEDED = frozenset({Kind.KEY_DOWN, Kind.KEY_UP, Kind.BUTTON_DOWN, Kind.BUTTON_UP, Kind.SCROLL, Kind.FOCUS})
 """Kinds of events that decide about pictures."""
@@ -53,8 +53,9 @@ class Moments:
         if event.kind == Kind.KEY_UP:
             self._held.discard(event.key or "")
             return False
-        self._arm(event.time_us)
-        return self._begins_action(event)
+        begins = self._begins_action(event)
+        self._arm(event.time_us, is_new=begins or self._run is None)
+        return begins
 
     def changed(self, time_us: int) -> None:
         """The screen has changed."""
@@ -89,9 +90,10 @@ class Moments:
             return 1 << 62
         return max(self._acted_us, self._changed_us) + self._settle_us
 
-    def _arm(self, time_us: int) -> None:
+    def _arm(self, time_us: int, *, is_new: bool) -> None:
+        """An action: a picture after it is wanted. A run that goes on puts that off, on a screen that never settles."""
         self._acted_us = time_us
-        if self._since_us is None:
+        if self._since_us is None or not is_new:
             self._since_us = time_us
 
     def _begins_action(self, event: Event) -> bool:

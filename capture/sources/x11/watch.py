@@ -1,8 +1,9 @@
 """An X server while it is watched: waits for what it tells, and hands it over, or says why not.
 
 The first motion waits for company (`COMPANY_US`), and no input that comes meanwhile wakes us: waking costs more than an
-event does. That the focus or the windows change does, and then all is read. Then one query of the pointer places all. What was sent before the answer is placed by it, going back along
-the motions, so a click is where the pointer was, wherever it went since. While no motion waits, all is read at once.
+event does. That windows or the focus change does wake us, and then all is read. One query of the pointer places all:
+what was sent before the answer is placed by it, going back along the motions, so a click is where the pointer was,
+wherever it went since. While no motion waits, all is read at once.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from taskreel.capture.sources.x11.trail import Trail
 from taskreel.io.kinds import POSITION_UNITS_PER_PX, WHEEL_UNITS_PER_TICK, Flag, Kind
 
 COMPANY_US = 50_000
-"""How long a motion waits for others. At 1,000 mixed events a second the recorder took 9.2 % of a core with 30 ms, 7.9 with
-40 and 7.6 with 50 (`python -m bench.capture_client`). Nothing is late for it: events are held for 100 ms anyway."""
+"""How long a motion waits for others. At 1,000 mixed events a second the recorder took 9.2 % of a core with 30 ms, 7.6
+with 50 (`python -m bench.capture_client`). Nothing is late for it: events are held for 100 ms anyway."""
 
 _AT_ONCE = 500
 """Events that are taken before anything else gets its turn, such as to stop."""
