@@ -45,8 +45,8 @@ def real(display: str, window: int) -> WindowViews:
 
 def frames_looked_at(for_s: float, views_of: Views) -> tuple[int, int, int]:
     """Look as fast as can be while the window moves at 60 Hz: frames, those that were given up, and moves."""
-    with XServer("1280x800x24") as server, Painter(server.display) as painter, Painter(server.display) as other:
-        other.window(Rect(300, 200, 500, 300), 0x3584E4)  # of another program: a popup goes with its own
+    with XServer("1280x800x24") as server, Painter(server.display) as painter:
+        server.run("xsetroot", "-solid", "#3584e4")
         window = painter.window(Rect(0, 0, *SIZE), SECRET)
         grabber, views = XGrabber(server.display), views_of(server.display, window)
         assert shows(_whole(grabber), SECRET), "the window can be seen"
