@@ -208,6 +208,8 @@ def test_what_was_done_is_in_the_dataset(desk: Desk) -> None:
         ("scroll", x + 60, y + 20),
     ]
     assert (pointer[4]["to_x"], pointer[4]["to_y"]) == (x + 60, y + 20)
+    assert [step["app"] for step in pointer] == ["XTerm", "gtkpad", "qtpad", "qtpad", "qtpad", "qtpad"]
+    assert {step["app"] for step in steps if step["action"] == "write"} == {"XTerm"}
     titles = {event["title"] for event in (*_published(desk),) if event["kind"] == Kind.FOCUS}
     assert {"notes", "gtk pad", "qt pad"} <= titles
 

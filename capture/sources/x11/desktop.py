@@ -35,7 +35,10 @@ class Desktop(Protocol):
         """Why pointer events at a place must not be kept (`excluded`, `own`): by the topmost window there."""
 
     def at_press(self, x_px: int, y_px: int) -> list[Event]:
-        """Focus events to put before a press of a button at a place: another window is there than was told last."""
+        """The news, and what to put before a press of a button at a place: another window is there than was told last.
+
+        The caller gives all of it the time of the press, if that is earlier: a press often makes the news.
+        """
 
     def guards(self) -> Sequence[Guard]:
         """The guards that it switches."""

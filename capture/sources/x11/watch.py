@@ -122,12 +122,13 @@ class Watch:
         ready = _poll(ear, news, self._connection.fileno())
         urgent = self._desktop.urgent_fileno()
         deaf = _poll(ear, urgent)  # while a motion waits for company, which does not wake us
-        heard = {news}
+        heard: set[int] = set()
         try:
+            self._tell_news()
             while ear not in heard:
+                is_more = self._read()  # first: a press asks for the news itself, since it may be what made them
                 if not heard.isdisjoint((news, urgent)):
                     self._tell_news()
-                is_more = self._read()
                 waker = deaf if self._may_wait() else ready
                 heard = {descriptor for descriptor, _ in waker.poll(0 if is_more else self._patience_ms())}
             self._read()
@@ -255,7 +256,7 @@ class Watch:
             return
         x_px, y_px = event.x // POSITION_UNITS_PER_PX, event.y // POSITION_UNITS_PER_PX
         if event.kind == Kind.BUTTON_DOWN:
-            self._tell(self._desktop.update(), before(self._desktop.at_press(x_px, y_px), event.time_us))
+            self._tell(before(self._desktop.at_press(x_px, y_px), event.time_us))
         reason = self._desktop.pointer_reason(x_px, y_px)
         if event.kind == Kind.BUTTON_DOWN:
             self._buttons.press(event.code or 0, reason)
@@ -281,7 +282,7 @@ class Watch:
             self._count()
             self._pass_on(event)
 
-    def _tell(self, *news: Iterable[Event]) -> None:
-        for event in (event for events in news for event in events):
+    def _tell(self, news: Iterable[Event]) -> None:
+        for event in news:
             self._count()
             self._sink.put(event)

@@ -56,7 +56,8 @@ class Windows:
         self._placed = (-1, -1)  # what those are of
         self._active = 0  # the client that has the focus,
         self._present = _Told()  # as it would be told,
-        self._told: _Told | None = None  # and what was told last
+        self._told: _Told | None = None  # and what was told last,
+        self._told_us = 0  # as of when
         self._before_press = _Told()
         self._settled_us = 0
         self._screen: Screen | None = None
@@ -141,10 +142,11 @@ class Windows:
 
     @tells_loss
     def at_press(self, x_px: int, y_px: int) -> list[Event]:
-        """Focus events to put before a press of a button at a place: another window is there than was told last.
+        """The news, and what to put before a press of a button at a place: another window is there than was told last.
 
-        The caller gives them the time of the press: theirs is the present. A popup stands for the window to which it
-        belongs. If the window does not take the focus, `update` tells the one that has it, 200 ms later or more.
+        The caller gives all of it the time of the press, if that is earlier: a press often makes the news. A popup
+        stands for the window to which it belongs. If the window does not take the focus, `update` tells the one that
+        has it, 200 ms later or more.
         """
         events = self.update()
         top = self._stack.at(x_px, y_px)
@@ -219,8 +221,8 @@ class Windows:
         return [self._tell(self._present, changed_us)]
 
     def _tell(self, told: _Told, time_us: int) -> Event:
-        self._told = told
-        return Event(time_us, Kind.FOCUS, app=told.app, title=told.title)
+        self._told, self._told_us = told, max(time_us, self._told_us)
+        return Event(self._told_us, Kind.FOCUS, app=told.app, title=told.title)
 
     def _changed_us(self) -> int:
         """When the focus changed: as the window manager says, in whole ms, if the server has our clock; else now."""
