@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -32,11 +33,14 @@ def move(path: Path, to: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, and have the disk keep them."""
+    """Make a folder and those above it, each as open as the one that it lies in, and have the disk keep them.
+
+    So a spool that only its person may enter stays theirs, and one that services share is shared all the way down.
+    """
     missing = [folder, *folder.parents]
     missing = missing[: next(n for n, path in enumerate(missing) if path.exists())]
     for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=stat.S_IMODE(path.parent.stat().st_mode) & 0o777, exist_ok=True)
         sync_folder(path.parent)
 
 

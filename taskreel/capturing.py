@@ -129,7 +129,7 @@ def _run(settings: Settings, identity: Any, plan: Any, chord: Any) -> Ended:
 
     settings.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
     watchers = Watchers(settings)
-    desk = Desk(settings, watchers.session)
+    desk = Desk(settings, identity, watchers.session)
     recorder = Recorder(settings, identity, plan, desk.conditions(watchers.start()), desk.show, _hotkey(chord))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: recorder.stop())
@@ -245,10 +245,11 @@ def consent(
 
 NOTICE = (
     "taskreel records, while its line or icon shows it: the keys that you press and what they write, the pointer, the "
-    "windows that you use with their titles, and pictures of the screen. It does not keep: keys in password fields, "
-    "while a program has the keyboard for itself or the screen is locked, and nothing of the programs and private "
-    "windows that you exclude. You can pause it (the hotkey, a click on the icon, `taskreel capture pause`), stop it, "
-    "and delete what is in the spool before it is published."
+    "windows that you use with their titles, and pictures of the screen. Nothing is kept while the screen is locked. "
+    "Under X11 no keys are kept while a password field that says so has the focus or a program has the keyboard for "
+    "itself, and no events and no pixels of the programs and private windows that are excluded. Not every program says "
+    "what it is: `taskreel capture doctor` tells what can be known here. You can pause it (the hotkey, a click on the "
+    "icon, `taskreel capture pause`), stop it, and delete what is in the spool before it is published."
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from taskreel.capture.recorder.recording import Identity
 from taskreel.io.consent import CONSENT_PREFIX, ConsentError, ConsentRecord, refusal
 
 
@@ -47,6 +48,28 @@ def admitted(spool: Path, participant: str, region: str, *, now_us: int | None =
             return record
         reasons.append(why.message)
     raise NotPermittedError(f"{'; '.join(dict.fromkeys(reasons))}: nothing is recorded without a valid consent record")
+
+
+def still_admitted(spool: Path, identity: Identity, *, now_us: int | None = None) -> str | None:
+    """Why the consent under which somebody is recorded does not hold any more, by the record in the spool; or None."""
+    now_us = time.time_ns() // 1000 if now_us is None else now_us
+    try:
+        records = [record for record in _records(spool) if record.consent_id == identity.consent_id]
+    except NotPermittedError as error:
+        return str(error)
+    if not records:
+        return f"the consent record {identity.consent_id} is not in {spool / CONSENT_PREFIX} any more"
+    why = refusal(
+        max(records, key=lambda record: record.version),
+        consent_id=identity.consent_id,
+        consent_version=identity.consent_version,
+        participant=identity.participant,
+        region=identity.region,
+        first_us=now_us,
+        last_us=now_us,
+        as_of_us=now_us,
+    )
+    return None if why is None else why.message
 
 
 def region_of(record: ConsentRecord, region: str) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from taskreel.capture.indicators import Indicators, Phase, Status
+from taskreel.capture.recorder.admission import still_admitted
 from taskreel.capture.recorder.recorder import Conditions
+from taskreel.capture.recorder.recording import Identity
 from taskreel.capture.settings import Settings
 from taskreel.capture.sources.guards import Guard
 from taskreel.capture.spool import Spool
@@ -21,8 +23,8 @@ _PHASES = {"recording": Phase.RECORDING, "paused": Phase.PAUSED, "starting": Pha
 class Desk:
     """What a recorder asks of its surroundings, and where it tells how it stands."""
 
-    def __init__(self, settings: Settings, session: Session) -> None:
-        self._settings, self._session = settings, session
+    def __init__(self, settings: Settings, identity: Identity, session: Session) -> None:
+        self._settings, self._identity, self._session = settings, identity, session
         self._spool = Spool(settings.spool).open()
         self._started_us = self._since_us = time.time_ns() // 1000
         self._phase = Phase.STOPPED
@@ -33,7 +35,7 @@ class Desk:
 
     def conditions(self, guards: Sequence[Guard]) -> Conditions:
         """What the recorder asks."""
-        return Conditions(guards, self.away, self.has_room)
+        return Conditions(guards, self.away, self.has_room, self.refused)
 
     def away(self) -> str | None:
         """Why nobody may be recorded now."""
@@ -42,6 +44,10 @@ class Desk:
         if not self._session.is_active_session:
             return "user_switched"
         return "suspending" if self._session.is_suspending else None
+
+    def refused(self) -> str | None:
+        """Why the consent does not hold any more: it is read each second, a file of a kilobyte."""
+        return still_admitted(self._settings.spool, self._identity)
 
     def has_room(self) -> bool:
         """Whether the spool is within its quota, after old sent segments were removed."""

@@ -1,9 +1,10 @@
 """The recorder: one process that records while it may, and does what it is told.
 
 States: `recording`, `paused` (by the person), `locked` (the screen is locked or another user is at it: the recording is
-closed, and another begins after), `stopped`. The loop takes what the sources have handed over every `TICK_S`; with the
-time for which events are held, an event is in the journal within `HOLD_US` + `TICK_S` + the time of the write. Every
-`SYNC_S` the disk is told to keep it. So a kill loses at most the last 250 ms, a power cut that and the last second.
+closed, and another begins after), `stopped`. A pause outlasts all of it: only the person ends it. The loop takes what
+the sources have handed over every `TICK_S`; with the time for which events are held, an event is in the journal within
+`HOLD_US` + `TICK_S` + the time of the write. Every `SYNC_S` the disk is told to keep it. A kill loses at most the last
+250 ms, a power cut that and the last second.
 """
 
 from __future__ import annotations
@@ -65,12 +66,14 @@ class Conditions:
     """What the recorder asks of the machine now and then; each can be replaced in tests.
 
     `away`: why nobody may be recorded now (`locked`, `user_switched`, `suspending`), or None. `has_room`: whether the
-    spool is within its quota, after old segments that were sent have been removed.
+    spool is within its quota, after old segments that were sent have been removed. `refused`: why the consent does not
+    hold any more, or None; then recording ends.
     """
 
     guards: Sequence[Guard] = ()
     away: Callable[[], str | None] = lambda: None
     has_room: Callable[[], bool] = lambda: True
+    refused: Callable[[], str | None] = lambda: None
 
 
 class Recorder:
@@ -95,6 +98,7 @@ class Recorder:
         self._stop_reason = ""
         self._state = "starting"
         self._toggles = 0
+        self._is_paused = False
         self._faults: list[str] = []
         self._task: str | None = None
 
@@ -146,10 +150,15 @@ class Recorder:
         """One recording, from its start to its end."""
         folder = self._settings.spool / RECORDINGS / f"{int(time.time()):x}{secrets.token_hex(4)}"
         session = self._session = Session(
-            folder, self._plan, self._identity, self._conditions.guards, hotkey=self._hotkey
+            folder,
+            self._plan,
+            self._identity,
+            self._conditions.guards,
+            hotkey=self._hotkey,
+            is_paused=self._is_paused,
         )
         self._recordings += 1
-        self._state = "recording"
+        self._state = "paused" if self._is_paused else "recording"
         self._tell()
         with _syncing(session):
             try:
@@ -158,7 +167,7 @@ class Recorder:
             except OSError as error:
                 why = self._end_without_room(session, error)
         self._session = None
-        if why in ("source_lost", "disk_full", "quota"):
+        if why in ("source_lost", "disk_full", "quota", "consent_ended"):
             self.stop(why)
 
     def _watch(self, session: Session) -> str:
@@ -190,6 +199,9 @@ class Recorder:
         for journal in session.recording.ready(now_us):
             self._sealer.seal(journal)
         self._tell()
+        if refused := self._conditions.refused():
+            self._faults.append(f"{refused}: recording stopped. Nothing is recorded without a valid consent record")
+            return "consent_ended"
         if not self._conditions.has_room():
             self._faults.append(
                 "the spool has reached its quota with segments that are not published yet: recording stopped. Publish "
@@ -239,6 +251,7 @@ class Recorder:
 
     def _pause(self, session: Session, wanted: bool) -> None:
         session.pause() if wanted else session.resume()
+        self._is_paused = wanted
         self._state = "paused" if session.is_paused else "recording"
         self._tell()
 
@@ -256,6 +269,9 @@ class Recorder:
         if request.command == "stop":
             self.stop()
             return {"stopping": True}
+        if session is None and request.command in ("pause", "resume"):
+            self._is_paused = request.command == "pause"  # as of the next recording
+            return self._status()
         if session is None:
             return {"error": f"nothing is recorded now: {self._state}"}
         if request.command in ("pause", "resume"):
@@ -285,6 +301,7 @@ class Recorder:
         account = self._total if self._session is None else _sum(self._total, self._session.account)
         return {
             "state": self._state,
+            "is_paused": self._is_paused,
             "pid": os.getpid(),
             "participant": self._identity.participant,
             "consent_id": self._identity.consent_id,

@@ -221,7 +221,8 @@ def _set_aside(journal_path: Path) -> SealedPart:
 
 def main(arguments: list[str]) -> int:
     """`JOURNAL OUTBOX [last]`: seal one journal; prints one JSON object for the recorder."""
-    os.nice(10)
+    with contextlib.suppress(PermissionError):  # a service may be forbidden to change its priority
+        os.nice(10)
     part = seal(Path(arguments[0]), Path(arguments[1]), is_last="last" in arguments[2:])
     print(json.dumps(asdict(part) | {"name": part.name and part.name.file}))
     return 0

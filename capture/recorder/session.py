@@ -62,8 +62,12 @@ class Session:
         *,
         hotkey: Hotkey = no_hotkey,
         clock: RecordingClock | None = None,
+        is_paused: bool = False,
     ) -> None:
-        """Open the sources and start them. Raises `SourceUnavailableError`, and then nothing is left behind."""
+        """Open the sources and start them. If it begins paused, nothing is kept until `resume`.
+
+        Raises `SourceUnavailableError`, and then nothing is left behind.
+        """
         self._plan, self._hotkey = plan, hotkey
         self._paused = Guard("paused", Withholds.ALL, lead_us=0)
         self._intake = Intake()
@@ -73,7 +77,9 @@ class Session:
         self._produced = 0
         self.lost_source = ""
         """What a source said that has lost what it watched."""
-        sources, facts = _opened(plan)
+        if is_paused:
+            self._begin_pause()
+        sources, facts = _opened(plan, has_pictures=not is_paused)
         self._sieve.add_guards(facts.guards)
         self.recording = Recording(
             folder,
@@ -110,10 +116,13 @@ class Session:
     def pause(self) -> None:
         """Keep nothing from now on. Pictures are not even taken; the other sources go on, since the hotkey ends it."""
         if not self.is_paused:
-            now_us = monotonic_us()
-            self._paused.switch(True, now_us)
-            self._sieve.add([Event(now_us, Kind.PAUSE)])
+            self._begin_pause()
             self._stop([running for running in self._running if running.source.name == PICTURES])
+
+    def _begin_pause(self) -> None:
+        now_us = monotonic_us()
+        self._paused.switch(True, now_us)
+        self._sieve.add([Event(now_us, Kind.PAUSE)])
 
     def resume(self) -> None:
         """Keep events again."""
@@ -208,11 +217,11 @@ class _Running:
         self.thread = threading.Thread()
 
 
-def _opened(plan: Plan) -> tuple[list[Source], SourceFacts]:
+def _opened(plan: Plan, *, has_pictures: bool) -> tuple[list[Source], SourceFacts]:
     """All sources of a plan, open, and what they know. If one cannot be opened, the others are let go."""
     sources: list[Source] = []
     facts: list[SourceFacts] = []
-    pictures = plan.make_pictures()
+    pictures = plan.make_pictures() if has_pictures else None
     try:
         for source in [*plan.make_sources(), *([pictures] if pictures else [])]:
             facts.append(source.open())

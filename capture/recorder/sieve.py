@@ -4,13 +4,13 @@ Events are held for `HOLD_US`, so that those of several threads can be put in or
 (a password field has the focus) still find the keys that they are about. An event that comes later than that is written
 with the time of the last one that was written: times never go back. What a guard withholds is counted by its reason and
 gone; where a run of withheld events begins, a gap says so, without a number, since the number of keys of a password
-is something about it.
+is something about it. What is so since then (the focus, the geometry) is told before the next event that is kept.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from taskreel.capture.sources.guards import HOLD_US, Guard, Withholds
@@ -21,6 +21,8 @@ WITHHELD = "withheld"
 OWN_KINDS = frozenset({Kind.GAP, Kind.PAUSE, Kind.RESUME, Kind.MARK_START, Kind.MARK_END})
 """What no source produces and no guard withholds."""
 _AUTO_REPEAT = int(Flag.AUTO_REPEAT)  # an int takes part in `&` ten times faster than a flag
+_STATES = (Kind.FOCUS, Kind.GEOMETRY)
+"""Events that say how things are from then on."""
 _KEYS = (Kind.KEY_DOWN, Kind.KEY_UP)
 
 
@@ -34,6 +36,7 @@ class Sieve:
         self._held: list[Event] = []
         self._last_us = -(1 << 62)
         self._running: str | None = None
+        self._missed: dict[Kind, tuple[Event, str]] = {}
         self._downs: dict[int | None, str | None] = {}
         self.withheld: Counter[str] = Counter()
         """Events that were withheld here, by reason."""
@@ -68,12 +71,15 @@ class Sieve:
 
     def flush(self) -> list[Event]:
         """All that is held: the recording ends."""
-        return self.release(1 << 62)
+        kept = self.release(1 << 62)
+        self.withheld.update(reason for _, reason in self._missed.values())
+        self._missed.clear()
+        return kept
 
     def _judge(self, event: Event) -> list[Event]:
         reason = None if event.kind in OWN_KINDS else self._reason(event)
         if reason:
-            self.withheld[reason] += 1
+            self._withhold(event, reason)
             begins, self._running = reason != self._running, reason
             if not begins:
                 return []
@@ -82,7 +88,28 @@ class Sieve:
             self._running = None
             if event.text and self._is_on(Withholds.TEXT, event.time_us):
                 event = replace(event, flags=event.flags | Flag.IME)
-        return [self._in_order(event)]
+        missed = self._told_again(event) if self._missed and event.kind not in OWN_KINDS else ()
+        return [self._in_order(one) for one in (*missed, event)]
+
+    def _withhold(self, event: Event, reason: str) -> None:
+        """Count it. Of what is so from then on, the last one waits: it is kept once anything may be."""
+        if event.kind in _STATES:
+            before = self._missed.get(event.kind)
+            self._missed[event.kind] = (event, reason)
+            if before is None:
+                return
+            reason = before[1]
+        self.withheld[reason] += 1
+
+    def _told_again(self, event: Event) -> Iterator[Event]:
+        """What is so before an event that is kept, as of its time."""
+        missed, self._missed = self._missed, {}
+        for kind, (state, reason) in missed.items():
+            if kind is event.kind:
+                self.withheld[reason] += 1  # it is not so any more
+            else:
+                restated = Flag.RESTATED if kind is Kind.FOCUS else 0
+                yield replace(state, time_us=event.time_us, flags=state.flags | restated)
 
     def _reason(self, event: Event) -> str | None:
         """Why it must not be kept. A release goes with its press, so that neither is left without the other."""

@@ -34,9 +34,9 @@ LOOK_US = 1_000_000
 POLL_US = 250_000
 """Time between grabs where no XDamage says when something changed."""
 
-HEED_US = 50_000
-"""Other sources tell of an action within this time. Frames not asked for by an action are as of so long ago, so that
-no screen event lies between an action and the frame before it."""
+HEED_US = 100_000
+"""Other sources tell of an action by then (twice `x11.watch.COMPANY_US`). Frames not asked for by an action are
+as of so long ago, so that no screen event lies between an action and the frame before it."""
 
 RING_US = 500_000
 """How far back the frame before an action is looked for: five times as late as events may come (`guards.HOLD_US`).

@@ -223,7 +223,7 @@ def test_a_locked_screen_ends_the_recording_and_another_begins_after(tmp_path: P
         away[0] = "locked"
         wait_for(lambda: running.statuses[-1]["state"] == "locked", "locked")
         assert not running.source.is_open
-        assert "locked" in ask(tmp_path, "pause")["error"]
+        assert "locked" in ask(tmp_path, "mark", description="x")["error"]
         away[0] = None
         wait_for(lambda: running.statuses[-1]["state"] == "recording", "recording again")
         running.source.put(*typed("b", monotonic_us()))
@@ -233,6 +233,48 @@ def test_a_locked_screen_ends_the_recording_and_another_begins_after(tmp_path: P
     first, second = outbox(tmp_path)
     assert first.name.recording != second.name.recording
     assert (first.header.final, second.header.final) == (True, True)
+
+
+def test_a_pause_outlasts_a_locked_screen(tmp_path: Path) -> None:
+    away: list[str | None] = [None]
+    with recording(tmp_path, Conditions(away=lambda: away[0]), with_pictures=True) as running:
+        ask(tmp_path, "pause")
+        away[0] = "locked"
+        wait_for(lambda: running.statuses[-1]["state"] == "locked", "locked")
+        away[0] = None
+        wait_for(lambda: running.statuses[-1]["state"] == "paused", "paused as before")
+        running.source.put(*typed("b", monotonic_us()))
+        wait_for(lambda: ask(tmp_path, "status")["account"]["withheld"].get("paused") == 2, "withheld")
+        assert not running.pictures[-1].is_open
+        ask(tmp_path, "resume")
+        running.source.put(*typed("c", monotonic_us()))
+        running.wait_journaled(2)
+        assert running.pictures[-1].is_open
+    balanced(running)
+    assert "".join(row["text"] for row in events(tmp_path) if row["kind"] == Kind.KEY_DOWN) == "c"
+
+
+def test_a_pause_is_taken_while_the_screen_is_locked(tmp_path: Path) -> None:
+    away: list[str | None] = [None]
+    with recording(tmp_path, Conditions(away=lambda: away[0])) as running:
+        away[0] = "locked"
+        wait_for(lambda: running.statuses[-1]["state"] == "locked", "locked")
+        assert ask(tmp_path, "pause")["is_paused"]
+        away[0] = None
+        wait_for(lambda: running.statuses[-1]["state"] == "paused", "paused")
+    balanced(running)
+
+
+def test_consent_that_ends_ends_the_recording(tmp_path: Path) -> None:
+    refused: list[str | None] = [None]
+    with recording(tmp_path, Conditions(refused=lambda: refused[0])) as running:
+        running.source.put(*typed("a", monotonic_us()))
+        running.wait_journaled(2)
+        refused[0] = "consent 'c1' was withdrawn"
+        wait_for(lambda: running.statuses[-1]["state"] == "stopped", "the end")
+    ended = balanced(running)
+    assert ended.reason == "consent_ended"
+    assert "withdrawn" in ended.faults[0]
 
 
 def test_a_source_that_loses_what_it_watches_ends_it_in_order(tmp_path: Path) -> None:

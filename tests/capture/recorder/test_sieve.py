@@ -65,12 +65,21 @@ def test_it_keeps_what_no_guard_withholds_in_order_of_time(
     def is_withheld(one: Coming) -> bool:
         return is_on(everything, one.time_us) or (one.kind is Kind.KEY_DOWN and is_on(keys, one.time_us))
 
-    expected = sorted((one.time_us, one.kind) for one in coming if not is_withheld(one))
+    expected, missed = [], False
+    for one in sorted(sorted(coming, key=lambda one: one.time_us + one.delay_us), key=lambda one: one.time_us):
+        if is_withheld(one):
+            missed |= one.kind is Kind.FOCUS
+            continue
+        if missed and one.kind is not Kind.FOCUS:
+            expected.append((one.time_us, Kind.FOCUS))  # who has it is told before the next event that is kept
+        missed = False
+        expected.append((one.time_us, one.kind))
+    expected.sort()
     events = [event for event in kept if event.kind is not Kind.GAP]
     assert sorted((event.time_us, event.kind) for event in events) == expected
     times = [event.time_us for event in kept]
     assert times == sorted(times)
-    assert sum(withheld.values()) == sum(map(is_withheld, coming))
+    assert len(events) + sum(withheld.values()) == len(coming)
 
 
 def test_news_that_come_late_still_find_the_keys() -> None:
@@ -90,6 +99,26 @@ def test_a_run_of_withheld_events_is_told_once_and_not_how_many() -> None:
     sieve.add([Event(n, Kind.KEY_DOWN, code=30 + n, text="x") for n in range(11, 19)])
     (gap,) = sieve.flush()
     assert (gap.kind, gap.text, gap.code) == (Kind.GAP, "withheld:password", None)
+
+
+def test_what_changed_meanwhile_is_told_before_the_next_event() -> None:
+    guard = Guard("paused", Withholds.ALL, lead_us=0)
+    sieve = Sieve([guard])
+    guard.switch(True, 10)
+    guard.switch(False, 50)
+    sieve.add([Event(1, Kind.FOCUS, title="mail"), Event(11, Kind.GEOMETRY, text="small")])
+    sieve.add([Event(12, Kind.FOCUS, title="bank"), Event(20, Kind.FOCUS, title="notes"), Event(50, Kind.RESUME)])
+    sieve.add([Event(60, Kind.MOVE)])
+    kept = [(event.time_us, event.kind, event.flags, event.title or event.text) for event in sieve.flush()]
+    assert kept == [
+        (1, Kind.FOCUS, 0, "mail"),
+        (11, Kind.GAP, 0, "withheld:paused"),
+        (50, Kind.RESUME, 0, None),
+        (60, Kind.GEOMETRY, 0, "small"),
+        (60, Kind.FOCUS, Flag.RESTATED, "notes"),
+        (60, Kind.MOVE, 0, None),
+    ]
+    assert sieve.withheld == {"paused": 1}
 
 
 def test_releases_go_with_their_presses() -> None:
