@@ -20,6 +20,7 @@ from xcffib import xproto
 
 from taskreel.capture.indicators.icon import Icon, Look
 from taskreel.capture.indicators.state import Phase
+from taskreel.capture.sources.x11.extensions import connect
 
 _ATOMS = ("MANAGER", "UTF8_STRING", "_NET_WM_NAME", "_NET_WM_PID", "_XEMBED_INFO")
 _TRAY_ATOMS = ("_NET_SYSTEM_TRAY_OPCODE", "_NET_SYSTEM_TRAY_VISUAL")
@@ -65,8 +66,7 @@ class TrayIcon:
             self.absence = f"the tray's icon failed: {type(error).__name__}"
 
     def _watch(self) -> None:
-        connect: Any = xcffib.connect
-        connection = connect(self._display or None)
+        connection = connect(self._display)
         try:
             dock = _Dock(connection, self._on_toggle)
             shown = None

@@ -51,12 +51,11 @@ class XGrabber:
         try:
             import mss
             import xcffib
-            import xcffib.damage
-            import xcffib.xfixes
-            import xcffib.xproto
+
+            from taskreel.capture.sources.x11.extensions import connect
         except ImportError as error:
             raise SourceUnavailableError(f"{error.name} is missing: pip install 'taskreel[capture]'") from error
-        self._mss, self._xcffib = mss, xcffib
+        self._mss, self._xcffib, self._connect_to = mss, xcffib, connect
         self._display = display or os.environ.get("DISPLAY", "")
         self._connection = self._connect(is_asked_for=bool(display))
         try:
@@ -122,7 +121,7 @@ class XGrabber:
         if not self._display:
             raise SourceUnavailableError("there is no X display for pictures of the screen: set DISPLAY")
         try:
-            return self._xcffib.connect(self._display)  # type: ignore[no-untyped-call]
+            return self._connect_to(self._display)
         except self._xcffib.ConnectionException as error:
             raise SourceUnavailableError(
                 f"the X display {self._display} cannot be reached: is DISPLAY right, and XAUTHORITY?"

@@ -3,6 +3,7 @@
 source       `X11Source`: opens, runs, stops
 desktop      what it asks of the windows
 watch        the watching: waits, reads, hands over
+extensions   connecting by xcffib
 connection   xcb by xcffib's handles: bytes in, bytes out
 queries      what the server is asked, and what it answers
 raw          from the bytes of events to small tuples

@@ -15,8 +15,9 @@ from taskreel.capture.sources.x11.raw import EVENT_BYTES, GENERIC_EVENT
 
 try:
     import xcffib
-    import xcffib.xproto  # a connection needs the core protocol
     from cffi import FFI
+
+    from taskreel.capture.sources.x11.extensions import connect
 except ImportError as error:
     raise SourceUnavailableError("recording under X11 needs xcffib: pip install 'taskreel[capture]'") from error
 
@@ -82,7 +83,7 @@ class Connection(Requests):
         if not display:
             raise SourceUnavailableError("DISPLAY is not set: record inside an X11 session, or name a display")
         try:
-            self._xcffib: Any = _library.connect(display)
+            self._xcffib: Any = connect(display)
         except xcffib.ConnectionException as error:
             raise SourceUnavailableError(
                 f"cannot connect to the X server {display}: is it running, and may you use it (xauth)?"

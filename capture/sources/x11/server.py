@@ -49,17 +49,15 @@ class Server:
     def __init__(self, display: str = "", *, has_quiet: bool = False) -> None:
         try:
             import xcffib
-            import xcffib.randr  # a connection decodes the events of what was imported before it
-            import xcffib.xproto
 
             from taskreel.capture.sources.x11.connection import Refused, Requests
+            from taskreel.capture.sources.x11.extensions import connect
         except ImportError as error:
             raise SourceUnavailableError("recording under X11 needs xcffib: pip install 'taskreel[capture]'") from error
         display = display or os.environ.get("DISPLAY", "")
         if not display:
             raise SourceUnavailableError("DISPLAY is not set: record inside an X11 session, or name a display")
         try:
-            connect: Any = xcffib.connect
             self.connection: Any = connect(display)
             self._quiet: Any = connect(display) if has_quiet else self.connection
         except xcffib.ConnectionException as error:
