@@ -1,4 +1,4 @@
-"""The commands of the capture client: `taskreel capture start|status|pause|resume|stop|mark|consent|doctor`."""
+"""The commands of the capture client: `taskreel capture start|status|pause|resume|stop|mark|show|consent|doctor`."""
 
 from __future__ import annotations
 
@@ -207,6 +207,34 @@ def stop(spool: SpoolOption, json_: JsonOption = False) -> None:
     facts = json.loads((spool / ENDED).read_text(encoding="utf-8"))
     _tell_end(facts, json_)
     raise typer.Exit(FAULTS if facts["faults"] or facts["account"]["imbalance"] else GOOD)
+
+
+@capture.command(epilog="Examples: taskreel capture show --last 2m; taskreel capture show --last 1h --pictures seen")
+def show(
+    spool: SpoolOption,
+    last: Annotated[str, typer.Option(help="How far back, e.g. 90s, 10m or 8h.")] = "10m",
+    pictures: Annotated[Path | None, typer.Option(help="Also write the pictures of sealed segments here.")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show what was recorded: every event, also what is still to be sealed. Exit code 1 if there is nothing.
+
+    With --json a line an event, as it will be published.
+    """
+    from taskreel.capture.showing import recorded, save_pictures, sentences
+    from taskreel.io.names import SegmentNameError
+    from taskreel.io.segments import SegmentError
+
+    try:
+        since_us = time.time_ns() // 1000 - round(duration_s("--last", last) * 1_000_000)
+        rows = recorded(spool, since_us)
+        count = save_pictures(spool, since_us, pictures) if pictures else 0
+    except (ValueError, SegmentError, SegmentNameError, OSError) as error:
+        fail(str(error))
+    for line in (json.dumps(row, sort_keys=True) for row in rows) if json_ else sentences(rows):
+        print(line)
+    if pictures:
+        print(f"{count} pictures in {pictures}", file=sys.stderr)
+    raise typer.Exit(GOOD if rows else FAULTS)
 
 
 @capture.command(epilog="Example: taskreel capture consent --participant p17 --region eu --purpose coding --days 90")
