@@ -1,0 +1,199 @@
+"""One input through every runner of this machine: the datasets have to be the same, byte for byte.
+
+    make same-bytes    (.venv/bin/python -m bench.same_bytes [--json])
+
+The input has several shards, all splits, two devices of one person, a damaged segment, and a late one that revises an
+episode: so each runner runs twice, before and after these two came. Every run is `taskreel run` in a process of its own;
+where workers are apart, they are processes of a worker pool. Exit code 1 if any dataset differs or a run fails.
+
+Prism is used if `TASKREEL_PRISM` names it (`make prism`), Flink if `TASKREEL_FLINK` names its job server (host:port).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "pipelines")]
+
+import inputs
+from rich.console import Console
+from rich.table import Table
+
+from taskreel.io import dataset as datasets
+
+PATIENCE_S = 300.0
+_START_S = 60.0
+_POOL, _JOBS = "apache_beam.runners.worker.worker_pool_main", "apache_beam.runners.portability.local_job_service_main"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """How a runner is named in the table, its options, and what it needs: `{pool}` and `{jobs}` are ports."""
+
+    name: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the runs of one runner; `sha256` is empty if one failed, and `fault` says how."""
+
+    runner: str
+    wall_s: float
+    shards: int = 0
+    sha256: str = ""
+    fault: str = ""
+
+
+def runners() -> list[Runner]:
+    """Those that this machine has."""
+    apart = ("--environment_type=EXTERNAL", "--environment_config=localhost:{pool}")
+    found = [
+        Runner("DirectRunner, in memory"),
+        Runner("DirectRunner, 2 processes", ("--direct_running_mode=multi_processing", "--direct_num_workers=2")),
+        Runner("DirectRunner, 2 threads", ("--direct_running_mode=multi_threading", "--direct_num_workers=2")),
+        Runner("job service, workers apart", ("--runner=PortableRunner", "--job_endpoint=localhost:{jobs}", *apart)),
+    ]
+    if prism := os.environ.get("TASKREEL_PRISM"):
+        on_prism = ("--runner=PrismRunner", f"--prism_location={prism}")
+        found += [
+            Runner("Prism, 1 worker", (*on_prism, "--environment_type=LOOPBACK")),
+            Runner("Prism, 3 workers apart", (*on_prism, *apart, "--sdk_worker_parallelism=3")),
+        ]
+    if flink := os.environ.get("TASKREEL_FLINK"):
+        found.append(Runner("Flink", ("--runner=PortableRunner", f"--job_endpoint={flink}", *apart)))
+    return found
+
+
+def compare(folder: Path) -> list[Result]:
+    """Run all, in `folder`."""
+    early, late = folder / "early", folder / "late"
+    make_input(early, late)
+    with _servers() as ports:
+        return [measure(runner, early, late, folder / f"out{n}", ports) for n, runner in enumerate(runners())]
+
+
+def make_input(early: Path, late: Path) -> None:
+    """The input as it is at the first run, and at the second: with a segment in the middle of a span, and a bad one."""
+    names = inputs.publish_all(late)
+    shutil.copytree(late, early)
+    middle = sorted(str(name) for name in names if name.recording == "ben")[1]
+    (early / middle).unlink()
+    whole = next(str(name) for name in names if name.recording == "tom")
+    bad = whole.replace("tom", "tomcopy")
+    inputs.put(late, bad, (late / whole).read_bytes()[:-100])
+
+
+def measure(runner: Runner, early: Path, late: Path, output: Path, ports: dict[str, int]) -> Result:
+    """Both runs of one runner."""
+    begin = time.monotonic()
+    options = [option.format(**ports) for option in runner.options]
+    for input_, more in ((early, []), (late, ["--final"])):
+        command = [*inputs.run_args(input_, output), "--incremental", "--quiet-s", "0", *more, *options]
+        fault = _run(command)
+        if fault:
+            return Result(runner.name, time.monotonic() - begin, fault=fault)
+    wall_s = time.monotonic() - begin
+    dataset = datasets.open(str(output))
+    return Result(runner.name, wall_s, len(dataset.shards()), sha256_of(output))
+
+
+def sha256_of(output: Path) -> str:
+    """Of the shards' bytes and of all that is said of the episodes."""
+    what = [inputs.shas(output), inputs.episodes(output)]
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _run(arguments: list[str]) -> str:
+    try:
+        done = inputs.command(*arguments, timeout_s=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        return f"not done after {PATIENCE_S:.0f} s"
+    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
+
+
+@contextlib.contextmanager
+def _servers() -> Iterator[dict[str, int]]:
+    """A pool of SDK workers and a job service, on loopback, for as long as they are needed."""
+    ports = {"pool": _free_port(), "jobs": _free_port()}
+    commands = ((_POOL, f"--service_port={ports['pool']}"), (_JOBS, f"--port={ports['jobs']}"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # the pool starts `python`
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PATH": path},
+        )
+        for command in commands
+    ]
+    try:
+        for port in ports.values():
+            _wait_for(port)
+        yield ports
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + _START_S
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
+            return
+        if time.monotonic() > until:
+            raise TimeoutError(f"nothing listens on port {port} after {_START_S:.0f} s")
+        time.sleep(0.1)
+
+
+def faults(results: list[Result]) -> list[str]:
+    """What is not as it should be."""
+    failed = [f"{result.runner}: {result.fault}" for result in results if result.fault]
+    first = results[0]
+    differing = [r.runner for r in results if not r.fault and r.sha256 != first.sha256]
+    few = [f"{first.runner}: {first.shards} shards, three at least are wanted"] if first.shards < 3 else []
+    return failed + [f"{name}: the dataset is not that of {first.runner}" for name in differing] + few
+
+
+def main() -> int:
+    """Compare, print, and say by the exit code how it went."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    as_json = parser.parse_args().json
+    with tempfile.TemporaryDirectory() as folder:
+        results = compare(Path(folder))
+    if as_json:
+        print(json.dumps([asdict(result) for result in results]))
+    else:
+        table = Table("runner", "wall s", "shards", "sha256 of the dataset")
+        for result in results:
+            table.add_row(result.runner, f"{result.wall_s:.1f}", str(result.shards), result.sha256 or result.fault)
+        Console(width=140).print(table)
+    for fault in faults(results):
+        print(fault, file=sys.stderr)
+    return 1 if faults(results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
