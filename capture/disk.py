@@ -32,11 +32,11 @@ def move(path: Path, to: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, and have the disk keep them."""
+    """Make a folder and those above it, and have the disk keep them. Others see nothing; the group, by the umask."""
     missing = [folder, *folder.parents]
     missing = missing[: next(n for n, path in enumerate(missing) if path.exists())]
     for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o770, exist_ok=True)
         sync_folder(path.parent)
 
 

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from taskreel.capture.disk import make_folders
 from taskreel.io.consent import CONSENT_PREFIX, ConsentRecord
 from taskreel.io.names import SEGMENTS_PREFIX, SegmentName, SegmentNameError
 
@@ -42,8 +43,8 @@ class Spool:
         self.root = root
 
     def open(self) -> Self:
-        """Make the folder, and remove what writers that were killed left half-written."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Make the folder, its owner's alone, and remove what writers that were killed left half-written."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in (OUTBOX, CONFLICTS, CONSENT_PREFIX):
             for path in (self.root / part).rglob(f".*{_TEMPORARY}"):
                 _remove_if_left(path)
@@ -93,7 +94,7 @@ class Spool:
     def _write(self, target: Path, data: bytes) -> Path:
         """Give a file its name once it is whole and on the disk."""
         while True:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent)
             temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}{_TEMPORARY}")
             with _locked_file(temporary) as descriptor:
                 if not os.fstat(descriptor).st_nlink:
@@ -106,7 +107,7 @@ class Spool:
 
     def _move(self, path: Path, target: Path) -> None:
         """Rename a file to another folder; in both, the change is on the disk afterwards."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(target.parent)
         os.rename(path, target)
         self._sync_folders(target)
         _sync(path.parent)
