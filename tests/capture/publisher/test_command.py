@@ -85,7 +85,8 @@ def test_faults_have_the_exit_code_1_and_a_line_that_names_them(spool: Spool, tm
     [
         (["--bandwidth", "fast"], "--bandwidth fast"),
         (["--every", "soon"], "--every soon"),
-        (["--every", "0s"], "every_s"),
+        (["--every", "0s"], "--every 0s"),
+        (["--to", ""], "--to"),
         (["--to", "s3://x"], "s3://x"),
         (["--spool", "/nowhere/at/all"], "--spool /nowhere/at/all"),
     ],
