@@ -120,8 +120,10 @@ def start(
         ended = _run(settings, identity, plan, chord)
     except AlreadyRunningError as error:
         fail(str(error), BUSY)
-    except (SourceUnavailableError, OSError) as error:
+    except SourceUnavailableError as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or f'--spool {spool}'}: {error.strerror or error}")
     _tell_end(spool, ended.to_dict(), json_)
     raise typer.Exit(FAULTS if ended.faults or ended.account.imbalance else GOOD)
 

@@ -70,7 +70,7 @@ def publish(
     except ImportError as error:
         fail(f"publish needs a library that is missing (pip install 'taskreel[capture,gcp]'): {error}")
     except OSError as error:
-        fail(str(error))
+        fail(f"{error.filename or f'--spool {spool}'}: {error.strerror or error}")
     raise typer.Exit(code)
 
 

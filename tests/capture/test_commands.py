@@ -55,6 +55,12 @@ def test_a_spool_that_is_no_folder_is_named(command: tuple[str, ...], tmp_path: 
     assert said.splitlines()[-1].startswith(f"taskreel: --spool {spool}: ")
 
 
+def test_a_file_of_the_spool_that_cannot_be_used_is_named(spool: Path) -> None:
+    (spool / "device").mkdir()
+    _, said = run(spool, "start", "--sources", "evdev", code=2)
+    assert said == f"taskreel: {spool / 'device'}: Is a directory\n"
+
+
 @pytest.mark.parametrize("bad", [("--region", " "), ("--days", "99999999999")])
 def test_consent_to_no_region_or_without_end_is_not_written(bad: tuple[str, str], tmp_path: Path) -> None:
     _, said = run(tmp_path, *CONSENT, *bad, code=2)
