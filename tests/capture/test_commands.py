@@ -40,6 +40,11 @@ def test_numbers_without_end_are_refused(option: str, spool: Path) -> None:
     assert option in said
 
 
+def test_a_recording_without_a_source_of_input_is_refused(spool: Path) -> None:
+    _, said = run(spool, "start", "--sources", "screens", code=2)
+    assert said == "taskreel: --sources screens: none of them gives input: add x11 or evdev\n"
+
+
 def test_a_consent_record_that_cannot_be_opened_is_named(spool: Path) -> None:
     path = spool / "consent" / "v1" / "c2.json"
     path.mkdir()
