@@ -290,7 +290,7 @@ def doctor(
     display: Annotated[str, typer.Option(help="The X display, if not $DISPLAY.")] = "",
     json_: JsonOption = False,
 ) -> None:
-    """Say what this machine can record, what is missing, and the command that mends it. Exit code 1 if much is."""
+    """Say what this machine can record, what is missing, and what mends it. Exit code 1 if it cannot record."""
     from taskreel.capture.doctor import examine
     from taskreel.capture.settings import Settings
 

@@ -57,6 +57,12 @@ def test_a_bus_that_is_not_there_is_told_in_words(spool: Path) -> None:
     assert passwords.sentence == "not watched: no session bus: nothing in the environment says where it is"
 
 
+def test_an_input_method_that_does_not_run_is_not_to_be_installed(spool: Path) -> None:
+    (ibus,) = (finding for finding in examine(Settings(spool), {}).findings if finding.name == "ibus")
+    assert "does not matter" in ibus.sentence
+    assert not ibus.remedy
+
+
 def test_a_wayland_session_needs_evdev(spool: Path) -> None:
     assert states(spool, {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"})["x11"] == MISSING
 
