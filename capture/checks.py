@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import shutil
 import stat
 import time
@@ -185,7 +186,7 @@ def spool(settings: Settings) -> Finding:
 def _spool(settings: Settings) -> Finding:
     folder = next(path for path in (settings.spool.absolute(), *settings.spool.absolute().parents) if path.exists())
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        remedy = f"chmod u+rwx {folder}, or name another folder by --spool"
+        remedy = f"chmod u+rwx {shlex.quote(str(folder))}, or name another folder by --spool"
         return Finding("spool", MISSING, f"{folder} is no folder that this user can read and write", remedy)
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < settings.quota_bytes:
@@ -193,5 +194,5 @@ def _spool(settings: Settings) -> Finding:
         return Finding("spool", LIMITED, sentence, "make room, or start with a smaller --quota")
     if folder == settings.spool.absolute() and stat.S_IMODE(folder.stat().st_mode) & stat.S_IRWXO:
         sentence = f"{folder} is open to every user of this machine"
-        return Finding("spool", LIMITED, sentence, f"chmod o-rwx {folder}")
+        return Finding("spool", LIMITED, sentence, f"chmod o-rwx {shlex.quote(str(folder))}")
     return Finding("spool", OK, f"{folder}: {free_bytes / 1e9:.0f} GB are free")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
@@ -108,8 +109,11 @@ def _x11(settings: Settings, environ: Mapping[str, str]) -> Finding:
 
         source = X11Source(replace(settings, display=display))
         facts = source.open()
-    except (SourceUnavailableError, ImportError) as error:
+    except ImportError as error:
         return Finding("x11", MISSING, f"display {display} cannot be recorded: {error}", EXTRA)
+    except SourceUnavailableError as error:
+        remedy = "run it in a desktop session, or name its X server by --display"
+        return Finding("x11", MISSING, f"display {display} cannot be recorded: {error}", remedy)
     source.stop()
     source.run(_Nowhere())
     size = f"{facts.screen.width_px} × {facts.screen.height_px} px" if facts.screen else "unknown size"
@@ -134,7 +138,10 @@ def _watchers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
     absent = watchers.absent
     watchers.stop()
     for name, why in sorted(absent.items()):
-        yield Finding(name, LIMITED, f"not watched: {why}", "apt install dbus at-spi2-core, in a desktop session")
+        if name in ("ibus", "fcitx"):
+            yield Finding(name, LIMITED, f"not watched: {why}; it does not matter if you do not type with {name}")
+        else:
+            yield Finding(name, LIMITED, f"not watched: {why}", "apt install dbus at-spi2-core, in a desktop session")
     if not absent:
         yield Finding("watchers", OK, "locks, password fields and input methods are watched")
 
@@ -143,6 +150,6 @@ def _consent(settings: Settings) -> Finding:
     try:
         record = admitted(settings.spool, "", "")
     except NotPermittedError as error:
-        command = f"taskreel capture consent --spool {settings.spool} --participant p1 --region eu"
+        command = f"taskreel capture consent --spool {shlex.quote(str(settings.spool))} --participant p1 --region eu"
         return Finding("consent", MISSING, str(error), command)
     return Finding("consent", OK, f"{record.consent_id} of {record.participant}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +30,10 @@ app.add_typer(capture)
 
 _UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
 _STOP_PATIENCE_S = 180.0
+_SMALLEST_QUOTA = 10_000_000
+"""Bytes: the reserve for the end of a recording, and room for a few segments."""
+_LONGEST_MARK = 2000
+"""Characters: it fits into a request to the recorder, however they are encoded."""
 
 
 def _default_spool() -> Path:
@@ -49,7 +55,7 @@ def start(
         str, typer.Option(help="x11, screens, evdev, with commas; what this session can give, if not named.")
     ] = "",
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Whether to take pictures.")] = True,
-    pictures_per_s: Annotated[float, typer.Option(help="At most so many pictures a second.", min=0.01)] = 2.0,
+    pictures_per_s: Annotated[float, typer.Option(help="At most so many pictures a second.", min=0.01, max=60)] = 2.0,
     heartbeat: Annotated[str, typer.Option(help="A picture at least so often while the screen changes.")] = "30s",
     exclude_app: Annotated[
         list[str] | None, typer.Option(help="Never record this program, e.g. '*signal*'; more than once.")
@@ -63,7 +69,7 @@ def start(
         typer.Option("--input", help="A file, pipe, unix:/path or tcp:host:port with struct input_event."),
     ] = None,
     layout: Annotated[str, typer.Option(help="The keyboard layout, where no X server says it, e.g. de.")] = "",
-    segment_minutes: Annotated[float, typer.Option(help="Length of a segment.", min=0.05)] = 5.0,
+    segment_minutes: Annotated[float, typer.Option(help="Length of a segment.", min=0.05, max=720)] = 5.0,
     quota: Annotated[str, typer.Option(help="What the spool may take on the disk, e.g. 2G.")] = "2G",
     display: Annotated[str, typer.Option(help="The X display, if not $DISPLAY.")] = "",
     json_: JsonOption = False,
@@ -94,7 +100,7 @@ def start(
             input_streams=tuple(input_ or ()),
             layout=layout,
             segment_minutes=segment_minutes,
-            quota_bytes=_bytes("--quota", quota),
+            quota_bytes=_quota_bytes(quota),
         )
         chord = Chord.parse(pause_hotkey)
         record = admitted(spool, participant, region)
@@ -102,21 +108,23 @@ def start(
         plan = plan_for(settings, names)
     except (ValueError, NotPermittedError, SourceUnavailableError) as error:
         fail(str(error))
-    identity = Identity(
-        record.participant,
-        _device(spool),
-        record.consent_id,
-        record.version,
-        region_of(record, region),
-        int(-time.timezone // 60 if not time.localtime().tm_isdst else -time.altzone // 60),
-    )
     try:
+        identity = Identity(
+            record.participant,
+            _device(spool),
+            record.consent_id,
+            record.version,
+            region_of(record, region),
+            int(-time.timezone // 60 if not time.localtime().tm_isdst else -time.altzone // 60),
+        )
         ended = _run(settings, identity, plan, chord)
     except AlreadyRunningError as error:
         fail(str(error), BUSY)
-    except (SourceUnavailableError, OSError) as error:
+    except SourceUnavailableError as error:
         fail(str(error))
-    _tell_end(ended.to_dict(), json_)
+    except OSError as error:
+        fail(f"{error.filename or f'--spool {spool}'}: {error.strerror or error}")
+    _tell_end(spool, ended.to_dict(), json_)
     raise typer.Exit(FAULTS if ended.faults or ended.account.imbalance else GOOD)
 
 
@@ -131,6 +139,12 @@ def _run(settings: Settings, identity: Any, plan: Any, chord: Any) -> Ended:
     watchers = Watchers(settings)
     desk = Desk(settings, identity, watchers.session)
     recorder = Recorder(settings, identity, plan, desk.conditions(watchers.start()), desk.show, _hotkey(chord))
+    if unseen := _unseen(watchers.absent):
+        print(
+            f"taskreel: this machine does not tell of {' and '.join(unseen)}: what you type there may be recorded "
+            "(`taskreel capture doctor` says why)",
+            file=sys.stderr,
+        )
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: recorder.stop())
     desk.indicators = Indicators(settings, recorder.toggle_pause)
@@ -139,6 +153,12 @@ def _run(settings: Settings, identity: Any, plan: Any, chord: Any) -> Ended:
     finally:
         desk.indicators.close()
         watchers.stop()
+
+
+def _unseen(absent: Mapping[str, str]) -> list[str]:
+    """What the notice promises to leave out, and no watcher tells of: `absent` has the watchers that see nothing."""
+    watchers = {"password fields": {"passwords"}, "a locked screen": {"logind", "screen locker"}}
+    return [what for what, names in watchers.items() if names <= absent.keys() or "buses" in absent]
 
 
 def _hotkey(chord: Any) -> Any:
@@ -187,8 +207,12 @@ def mark(
     json_: JsonOption = False,
 ) -> None:
     """Say which task you begin, or that it has ended."""
-    if end == bool(description):
+    if end == bool(description.strip()):
         fail('give a description ("write the report") or --end')
+    if max(len(description), len(outcome)) > _LONGEST_MARK:
+        fail(f"a mark has at most {_LONGEST_MARK:,} characters")
+    if outcome and not end:
+        fail(f"--outcome {outcome}: an outcome goes with --end")
     arguments = {"end": True, "outcome": outcome or None} if end else {"description": description}
     _tell(_ask(spool, "mark", is_json=json_, **arguments), json_, lambda answer: "ended" if end else "began")
 
@@ -204,8 +228,11 @@ def stop(spool: SpoolOption, json_: JsonOption = False) -> None:
         if time.monotonic() > until:
             fail("the recorder still seals segments; `taskreel capture status` tells how far it is", BUSY)
         time.sleep(0.1)
-    facts = json.loads((spool / ENDED).read_text(encoding="utf-8"))
-    _tell_end(facts, json_)
+    try:
+        facts = json.loads((spool / ENDED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        fail("the recorder was killed, or could not write its account: the next start seals what it left", FAULTS)
+    _tell_end(spool, facts, json_)
     raise typer.Exit(FAULTS if facts["faults"] or facts["account"]["imbalance"] else GOOD)
 
 
@@ -243,7 +270,7 @@ def consent(
     participant: Annotated[str, typer.Option(help="Your pseudonym: lower-case letters and digits, e.g. p17.")],
     region: Annotated[str, typer.Option(help="Where you are recorded, e.g. eu.")],
     purpose: Annotated[list[str] | None, typer.Option(help="What it may be used for; more than once.")] = None,
-    days: Annotated[int, typer.Option(help="For how long it holds.", min=1)] = 365,
+    days: Annotated[int, typer.Option(help="For how long it holds.", min=1, max=36_500)] = 365,
     yes: Annotated[bool, typer.Option("--yes", help="You have read the notice and agree; do not ask.")] = False,
 ) -> None:
     """Sign off that you may be recorded: shows what is recorded, asks, and writes the record into the spool."""
@@ -255,6 +282,8 @@ def consent(
         SegmentName(participant, "r", 0, 0, 0, 0, "0")
     except SegmentNameError as error:
         fail(f"--participant {participant}: {error}")
+    if not region.strip():
+        fail("--region: where you are recorded is expected, e.g. eu")
     print(NOTICE, file=sys.stderr)
     if not yes and not typer.confirm("Do you agree to be recorded?", err=True):
         fail("nothing was written", FAULTS)
@@ -268,7 +297,10 @@ def consent(
         valid_until_us=now_us + days * 86_400_000_000,
         notice=NOTICE,
     )
-    print(Spool(spool).open().keep_consent(record))
+    try:
+        print(Spool(spool).open().keep_consent(record))
+    except OSError as error:
+        fail(f"--spool {spool}: the record cannot be written: {error.strerror}")
 
 
 NOTICE = (
@@ -287,7 +319,7 @@ def doctor(
     display: Annotated[str, typer.Option(help="The X display, if not $DISPLAY.")] = "",
     json_: JsonOption = False,
 ) -> None:
-    """Say what this machine can record, what is missing, and the command that mends it. Exit code 1 if much is."""
+    """Say what this machine can record, what is missing, and what mends it. Exit code 1 if it cannot record."""
     from taskreel.capture.doctor import examine
     from taskreel.capture.settings import Settings
 
@@ -312,6 +344,8 @@ def _ask(spool: Path, command: str, *, is_json: bool = False, **arguments: Any) 
         if is_json:
             print(json.dumps({"state": "stopped"}))
         fail(str(error), FAULTS)
+    except OSError as error:
+        fail(f"--spool {spool}: the recorder cannot be asked: {error.strerror}")
     if "error" in answer:
         fail(str(answer["error"]), FAULTS)
     return answer
@@ -321,7 +355,9 @@ def _tell(answer: dict[str, Any], is_json: bool, sentence: Any) -> None:
     print(json.dumps(answer, sort_keys=True) if is_json else sentence(answer))
 
 
-def _tell_end(facts: dict[str, Any], is_json: bool) -> None:
+def _tell_end(spool: Path, facts: dict[str, Any], is_json: bool) -> None:
+    from taskreel.capture.spool import Spool
+
     if is_json:
         print(json.dumps(facts, sort_keys=True))
         return
@@ -331,7 +367,11 @@ def _tell_end(facts: dict[str, Any], is_json: bool) -> None:
         f"{account['produced']:,} events came {sign} {account['journaled']:,} kept + {account['in_gaps']:,} in gaps"
         f"{_counts(account['gaps'])} + {sum(account['withheld'].values()):,} withheld{_counts(account['withheld'])}"
     )
-    print(f"{facts['segments']} segments wait to be published (`taskreel publish`); recording ended: {facts['reason']}")
+    waiting = len(Spool(spool).unsent())
+    print(
+        f"segments: {facts['segments']} sealed, {waiting} wait to be published "
+        f"(`taskreel publish --spool {shlex.quote(str(spool))} --to PLACE`); recording ended: {facts['reason']}"
+    )
     for fault in facts["faults"]:
         print(f"taskreel: {fault}", file=sys.stderr)
 
@@ -344,12 +384,15 @@ def _counts(counts: dict[str, int]) -> str:
     return f" ({', '.join(f'{reason} {count:,}' for reason, count in sorted(counts.items()))})" if counts else ""
 
 
-def _bytes(option: str, text: str) -> int:
+def _quota_bytes(text: str) -> int:
     number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS and text[-1:] else (text, "")
     try:
-        return int(float(number) * _UNITS[unit])
-    except ValueError:
-        raise ValueError(f"{option} {text}: bytes are expected, such as 500M or 2G") from None
+        size = int(float(number) * _UNITS[unit])
+    except (ValueError, OverflowError):
+        size = 0
+    if size < _SMALLEST_QUOTA:
+        raise ValueError(f"--quota {text}: at least 10M are expected, such as 500M or 2G")
+    return size
 
 
 def _device(spool: Path) -> str:

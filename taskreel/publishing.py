@@ -52,10 +52,15 @@ def publish(
 
     if not spool.is_dir():
         fail(f"--spool {spool}: there is no such folder")
+    if not to.strip():
+        fail("--to: a folder or a gs:// place is expected, not an empty text")
     store = store_at(to)
     try:
         limit = bytes_per_s("--bandwidth", bandwidth) if bandwidth else None
-        options = PublishOptions(bandwidth_bytes_s=limit, remove_sent=remove_sent, every_s=duration_s("--every", every))
+        every_s = duration_s("--every", every)
+        if not every_s:
+            raise ValueError(f"--every {every}: more than 0 is expected, such as 30s")
+        options = PublishOptions(bandwidth_bytes_s=limit, remove_sent=remove_sent, every_s=every_s)
     except ValueError as error:
         fail(str(error))
     try:
@@ -65,7 +70,7 @@ def publish(
     except ImportError as error:
         fail(f"publish needs a library that is missing (pip install 'taskreel[capture,gcp]'): {error}")
     except OSError as error:
-        fail(str(error))
+        fail(f"{error.filename or f'--spool {spool}'}: {error.strerror or error}")
     raise typer.Exit(code)
 
 

@@ -111,7 +111,8 @@ def _spool_errors() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _SpoolError(f"the spool cannot be used: {error.strerror}") from error
+        file = f": {error.filename}" if error.filename else ""
+        raise _SpoolError(f"the spool cannot be used: {error.strerror}{file}") from error
 
 
 class _Publisher:

@@ -79,9 +79,11 @@ def region_of(record: ConsentRecord, region: str) -> str:
 
 def _records(spool: Path) -> list[ConsentRecord]:
     records = []
-    for path in sorted((spool / CONSENT_PREFIX).glob("*.json")):
-        try:
+    try:
+        for path in sorted((spool / CONSENT_PREFIX).glob("*.json")):
             records.append(ConsentRecord.from_json(path.read_bytes()))
-        except ConsentError as error:
-            raise NotPermittedError(f"{path}: {error}; correct or remove the file") from error
+    except ConsentError as error:
+        raise NotPermittedError(f"{path}: {error}; correct or remove the file") from error
+    except OSError as error:
+        raise NotPermittedError(f"{error.filename}: the consent record cannot be read: {error.strerror}") from error
     return records

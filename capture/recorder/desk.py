@@ -54,10 +54,13 @@ class Desk:
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_S
             self._spool.make_room(self._settings.quota_bytes)
-            self._bytes = self._spool.size_bytes()
-            self._unsent = len(self._spool.unsent())
+            self._look()
             self._has_room = self._bytes <= self._settings.quota_bytes
         return self._has_room
+
+    def _look(self) -> None:
+        self._bytes = self._spool.size_bytes()
+        self._unsent = len(self._spool.unsent())
 
     def show(self, status: dict[str, Any]) -> None:
         """Show a person, and other programs, how it stands."""
@@ -66,6 +69,8 @@ class Desk:
             phase = Phase.QUOTA
         if phase is not self._phase:
             self._phase, self._since_us = phase, time.time_ns() // 1000
+            if status["state"] == "stopped":
+                self._look()
         if self.indicators is None:
             return
         account = status["account"]

@@ -34,6 +34,8 @@ def chosen_sources(
         names = [EVDEV]
     else:
         names = [X11, SCREENS]
+    if not {X11, EVDEV} & set(names):
+        raise SourceUnavailableError(f"--sources {','.join(names)}: none of them gives input: add {X11} or {EVDEV}")
     if X11 in names and is_wayland(environ) and not settings.display:
         raise SourceUnavailableError(
             "this is a Wayland session: its X server sees the input of X programs only, so a recording would lack "

@@ -99,6 +99,7 @@ class Recorder:
         self._state = "starting"
         self._toggles = 0
         self._is_paused = False
+        self._pictures = 0
         self._faults: list[str] = []
         self._task: str | None = None
 
@@ -115,6 +116,7 @@ class Recorder:
         spool = self._settings.spool
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _only_one(spool):
+            (spool / ENDED).unlink(missing_ok=True)  # of the run before: nobody takes it for this one's
             self._sealer = Sealer(spool / "outbox")
             self._control = ControlServer(spool)
             try:
@@ -219,6 +221,7 @@ class Recorder:
     def _close_account(self, session: Session) -> None:
         self._sealer.finish(session.recording.folder)
         self._total = _sum(self._total, session.account)
+        self._pictures += session.recording.pictures
 
     def _end_without_room(self, session: Session, error: OSError) -> str:
         """The disk is full or failed. The reserve is given up for the end of the recording."""
@@ -285,6 +288,8 @@ class Recorder:
         if session.is_paused:
             return {"error": "recording is paused: resume first"}
         if arguments.get("end"):
+            if self._task is None:
+                return {"error": 'no task was begun: `taskreel capture mark "what you do"` begins one'}
             session.mark_end(arguments.get("outcome"))
             ended, self._task = self._task, None
             return {"ended": ended}
@@ -306,7 +311,7 @@ class Recorder:
             "participant": self._identity.participant,
             "consent_id": self._identity.consent_id,
             "recording": self._session.recording.id if self._session else None,
-            "pictures": self._session.recording.pictures if self._session else 0,
+            "pictures": self._pictures + (self._session.recording.pictures if self._session else 0),
             "is_task_marked": self._task is not None,
             "segments": self._sealer.sealed,
             "unsealed": self._sealer.waiting,

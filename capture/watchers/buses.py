@@ -66,10 +66,12 @@ class Bus:
         self._what = what
         self._signals: deque[Signal] = deque()
         self._waiting: dict[int, Answered] = {}
+        if not address:
+            raise BusError(f"no {what}: nothing in the environment says where it is")
         try:
             self._connection = open_dbus_connection(address)
         except (OSError, RuntimeError, ValueError, AuthenticationError) as error:
-            raise BusError(f"no {what} at {address or 'any address'}: {error}") from None
+            raise BusError(f"no {what} at {address}: {error}") from None
 
     def listen(self, **rule: str) -> None:
         """Hear the signals that a match rule selects (`interface`, `member`, `path`, `arg0`)."""

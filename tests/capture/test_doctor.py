@@ -44,6 +44,25 @@ def test_without_a_display_it_says_so(spool: Path) -> None:
     assert "DISPLAY" in x11.remedy
 
 
+def test_a_display_that_does_not_answer_is_not_mended_by_an_installation(spool: Path) -> None:
+    report = examine(Settings(spool, display=":4242"), {})
+    (x11,) = (finding for finding in report.findings if finding.name == "x11")
+    assert x11.state == MISSING
+    assert ":4242" in x11.sentence
+    assert "install" not in x11.remedy
+
+
+def test_a_bus_that_is_not_there_is_told_in_words(spool: Path) -> None:
+    (passwords,) = (finding for finding in examine(Settings(spool), {}).findings if finding.name == "passwords")
+    assert passwords.sentence == "not watched: no session bus: nothing in the environment says where it is"
+
+
+def test_an_input_method_that_does_not_run_is_not_to_be_installed(spool: Path) -> None:
+    (ibus,) = (finding for finding in examine(Settings(spool), {}).findings if finding.name == "ibus")
+    assert "does not matter" in ibus.sentence
+    assert not ibus.remedy
+
+
 def test_a_wayland_session_needs_evdev(spool: Path) -> None:
     assert states(spool, {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"})["x11"] == MISSING
 

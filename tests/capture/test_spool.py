@@ -30,6 +30,7 @@ from spool_files import (
     spool_with,
 )
 
+from taskreel.capture.disk import write_whole
 from taskreel.capture.spool import CONFLICTS, LOCK, OUTBOX, SENT, Spool, SpoolBusyError
 from taskreel.io.names import SegmentName
 
@@ -49,6 +50,28 @@ def test_a_sealed_segment_lies_in_the_outbox_under_its_name(tmp_path: Path) -> N
     assert path.read_bytes() == DATA
     assert contents(spool.root) == {f"outbox/{NAME}": DATA}
     assert spool.unsent() == [NAME]
+
+
+def test_a_new_spool_is_its_owners_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool").open()
+    assert spool.root.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o750), (0o077, 0o700), (0o007, 0o770)])
+def test_what_lies_in_the_spool_is_nobody_elses_and_the_groups_by_the_umask(
+    umask: int, mode: int, tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        spool = spool_with(tmp_path, 0, 1)
+        spool.keep_consent(consent())
+        spool.mark_sent(NAME)
+        spool.set_aside(a_segment(1)[0], "it is damaged")
+        write_whole(tmp_path / "recorded" / "deep" / "segment", b"")  # as the recorder seals
+    finally:
+        os.umask(before)
+    for folder in (*PLACES, "consent", "recorded", "recorded/deep"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == mode, folder
 
 
 def test_content_of_another_name_is_refused(tmp_path: Path) -> None:

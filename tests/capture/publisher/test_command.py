@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import taskreel.publishing
 import taskreel.upkeep  # noqa: F401  they register their commands; one alone would have no name
 from taskreel.app import app
-from taskreel.capture.spool import OUTBOX, Spool
+from taskreel.capture.spool import LOCK, OUTBOX, Spool
 
 COMMAND = [
     sys.executable,
@@ -85,7 +85,8 @@ def test_faults_have_the_exit_code_1_and_a_line_that_names_them(spool: Spool, tm
     [
         (["--bandwidth", "fast"], "--bandwidth fast"),
         (["--every", "soon"], "--every soon"),
-        (["--every", "0s"], "every_s"),
+        (["--every", "0s"], "--every 0s"),
+        (["--to", ""], "--to"),
         (["--to", "s3://x"], "s3://x"),
         (["--spool", "/nowhere/at/all"], "--spool /nowhere/at/all"),
     ],
@@ -94,6 +95,13 @@ def test_bad_use_is_one_clear_line(args: list[str], said: str, spool: Spool, tmp
     _, err = run("--spool", spool.root, "--to", tmp_path / "store", *args, code=2)
     (line,) = err.strip().splitlines()
     assert said in line
+
+
+def test_a_file_of_the_spool_that_cannot_be_used_is_named(spool: Spool, tmp_path: Path) -> None:
+    lock = spool.root / LOCK
+    lock.mkdir()
+    _, err = run("--spool", spool.root, "--to", tmp_path / "store", code=2)
+    assert err == f"taskreel: {lock}: Is a directory\n"
 
 
 def test_a_refusal_has_the_exit_code_2_and_the_remedy(spool: Spool, gcs: GcsServer) -> None:

@@ -90,6 +90,7 @@ def test_pictures_come_with_their_events_and_equal_ones_once_a_segment(tmp_path:
         running.wait_journaled(3)
     ended = balanced(running)
     assert not ended.faults
+    assert (running.statuses[-1]["state"], running.statuses[-1]["pictures"]) == ("stopped", 1), "also when it is over"
     rows = sorted(events(tmp_path), key=lambda row: row["seq"])
     assert [row["kind"] for row in rows] == [Kind.SCREEN, Kind.SCREEN, Kind.GAP]
     assert [row["picture_hash"] for row in rows] == [picture_hash(picture.data)] * 2 + [None]
@@ -144,6 +145,16 @@ def test_tasks_are_marked(tmp_path: Path) -> None:
     balanced(running)
     rows = [(row["kind"], row["text"], row["key"]) for row in events(tmp_path)]
     assert rows == [(Kind.MARK_START, "write the report", None), (Kind.MARK_END, None, "done")]
+
+
+def test_a_task_that_was_not_begun_cannot_end(tmp_path: Path) -> None:
+    with recording(tmp_path) as running:
+        assert "no task was begun" in ask(tmp_path, "mark", end=True)["error"]
+        ask(tmp_path, "mark", description="write the report")
+        ask(tmp_path, "mark", end=True)
+        assert "no task was begun" in ask(tmp_path, "mark", end=True)["error"]
+    balanced(running)
+    assert [Kind(row["kind"]) for row in events(tmp_path)] == [Kind.MARK_START, Kind.MARK_END]
 
 
 def test_a_locked_screen_ends_the_recording_and_another_begins_after(tmp_path: Path) -> None:
@@ -305,6 +316,14 @@ def test_the_hotkey_pauses_and_is_not_in_the_recording(tmp_path: Path) -> None:
     rows = events(tmp_path)
     assert [row["text"] for row in rows if row["kind"] in (Kind.KEY_DOWN, Kind.KEY_UP)] == ["x", None]
     assert [row["seq"] for row in rows] == list(range(len(rows)))
+
+
+def test_the_account_of_the_run_before_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    account = tmp_path / recorder_module.ENDED
+    account.write_text("{}")
+    with recording(tmp_path):
+        assert not account.exists()
+    assert account.exists()
 
 
 def test_only_one_recorder_uses_a_spool(tmp_path: Path) -> None:
