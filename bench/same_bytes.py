@@ -3,8 +3,8 @@
     make same-bytes    (.venv/bin/python -m bench.same_bytes [--json])
 
 The input has several shards, all splits, two devices of one person, a damaged segment, and a late one that revises an
-episode: so each runner runs twice, before and after these two came. Every run is `taskreel run` in a process of its own;
-where workers are apart, they are processes of a worker pool. Exit code 1 if any dataset differs or a run fails.
+episode: so each runner runs twice, before and after these two came. Every run is `taskreel run` as a process of its
+own; where workers are apart, they are processes of a worker pool. Exit code 1 if a dataset differs or a run fails.
 
 Prism is used if `TASKREEL_PRISM` names it (`make prism`), Flink if `TASKREEL_FLINK` names its job server (host:port).
 """
@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "pipelines")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "pipelines"))
 
 import inputs
 from rich.console import Console
@@ -103,7 +103,7 @@ def measure(runner: Runner, early: Path, late: Path, output: Path, ports: dict[s
     begin = time.monotonic()
     options = [option.format(**ports) for option in runner.options]
     for input_, more in ((early, []), (late, ["--final"])):
-        command = [*inputs.run_args(input_, output), "--incremental", "--quiet-s", "0", *more, *options]
+        command = [*inputs.run_args(input_, output), "--incremental", *more, *options]
         fault = _run(command)
         if fault:
             return Result(runner.name, time.monotonic() - begin, fault=fault)

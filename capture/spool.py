@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,9 @@ class Spool:
     def open(self) -> Self:
         """Make the folder, its owner's alone, and remove what writers that were killed left half-written."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = self.root.stat()
+        if there.st_mode & 0o007 and there.st_uid == os.geteuid():  # it was there before
+            self.root.chmod(stat.S_IMODE(there.st_mode) & ~0o007)
         for part in (OUTBOX, CONFLICTS, CONSENT_PREFIX):
             for path in (self.root / part).rglob(f".*{_TEMPORARY}"):
                 _remove_if_left(path)

@@ -52,6 +52,8 @@ class ConsentRecord:
         """Parse a record; raises `ConsentError` that names the field."""
         try:
             values: dict[str, Any] = json.loads(data)
+            if not isinstance(values, dict):
+                raise TypeError("it is not a JSON object")
             return cls(
                 consent_id=_text(values["consent_id"]),
                 participant=_text(values["participant"]),
@@ -96,7 +98,7 @@ def refusal(
     if record.withdrawn_at_us is not None and record.withdrawn_at_us <= as_of_us:
         return Refusal("consent_withdrawn", f"consent {consent_id!r} was withdrawn")
     if record.valid_until_us is not None and record.valid_until_us <= as_of_us:
-        return Refusal("consent_expired", f"consent {consent_id!r} ended before --as-of")
+        return Refusal("consent_expired", f"consent {consent_id!r} has ended")
     if first_us < record.valid_from_us or (record.valid_until_us is not None and last_us >= record.valid_until_us):
         return Refusal("consent_period", f"recorded outside the time that consent {consent_id!r} covers")
     if region not in record.regions:

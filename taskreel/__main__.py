@@ -5,6 +5,7 @@ Exit codes: 0 good, 1 faults found, 2 bad use or bad input, 3 busy (another run 
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -539,7 +540,10 @@ def _evaluate_joined(
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line. What a terminal cannot show is shown as `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(args)
 
 

@@ -121,11 +121,17 @@ def start(
     except AlreadyRunningError as error:
         fail(str(error), BUSY)
     except SourceUnavailableError as error:
-        fail(str(error))
+        fail(f"{error}{_no_display(display)}")
     except OSError as error:
         fail(f"{error.filename or f'--spool {spool}'}: {error.strerror or error}")
     _tell_end(spool, ended.to_dict(), json_)
     raise typer.Exit(FAULTS if ended.faults or ended.account.imbalance else GOOD)
+
+
+def _no_display(display: str) -> str:
+    """What to add to why there is no input: a desktop may be there, and nobody said where (over ssh)."""
+    is_known = display or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return "" if is_known else ". DISPLAY is not set: to record an X11 desktop, start in its session or use --display"
 
 
 def _run(settings: Settings, identity: Any, plan: Any, chord: Any) -> Ended:

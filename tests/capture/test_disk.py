@@ -24,6 +24,7 @@ def test_a_folder_is_as_open_as_the_one_that_it_lies_in(tmp_path: Path, mode: in
     assert {stat.S_IMODE((tmp_path / part).stat().st_mode) for part in ("a", "a/b", "c")} == {mode}
 
 
-def test_a_new_spool_is_its_owners_alone(tmp_path: Path) -> None:
-    Spool(tmp_path / "spool").open()
-    assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o700
+def test_a_spool_that_was_there_is_closed_to_others_but_not_to_its_group(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    Spool(tmp_path).open()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o770
