@@ -16,7 +16,7 @@ XKB_FILES := /usr/share/X11/xkb/rules/evdev /usr/share/X11/locale/en_US.UTF-8/Co
 OUT ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint prism bench evaluate soak clean system
+.PHONY: help run test lint prism bench same-bytes evaluate soak clean system
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,7 +77,11 @@ bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench.reducer
 	$(BIN)/python -m bench.incremental
 	$(BIN)/python -m bench.capture_client
-	$(BIN)/python -m bench.capture_client --pictures
+	$(BIN)/python -m bench.capture_client --pictures --per-s 20
+	$(BIN)/python -m bench.office_day
+
+same-bytes: $(VENV)/.dev $(PRISM) ## One input through every runner of this machine: the datasets have to be equal
+	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m bench.same_bytes
 
 evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
 	$(BIN)/python -m bench.evaluation
