@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import taskreel.capturing
+import taskreel.planning
 import taskreel.publishing
 import taskreel.service
 import taskreel.upkeep  # noqa: F401  they register their commands
