@@ -1,4 +1,4 @@
-"""The commands of the capture client: `taskreel capture start|status|pause|resume|stop|mark|show|consent|doctor`."""
+"""The commands of the capture client: `taskreel capture …`."""
 
 from __future__ import annotations
 
@@ -309,13 +309,49 @@ def consent(
         fail(f"--spool {spool}: the record cannot be written: {error.strerror}")
 
 
+@capture.command(epilog="Example: taskreel capture withdraw")
+def withdraw(
+    spool: SpoolOption,
+    participant: Annotated[str, typer.Option(help="Whose consent, if the spool has records of several people.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Withdraw your consent, for all that was recorded under it: nothing more is recorded, sent or used.
+
+    A recorder stops within a second. What waits to be sent is not sent any more; `taskreel publish` tells the store,
+    and the next full run leaves out what it has. Files that are in the store already have to be deleted there.
+    """
+    from dataclasses import replace
+
+    from taskreel.capture.spool import Spool
+    from taskreel.io.consent import ConsentError, ConsentRecord
+
+    records = []
+    for path in Spool(spool).consent_records():
+        try:
+            records.append(ConsentRecord.from_json(path.read_bytes()))
+        except (ConsentError, OSError) as error:
+            fail(f"{path}: {error}; correct or remove the file")
+    mine = [one for one in records if one.withdrawn_at_us is None and participant in ("", one.participant)]
+    people = sorted({one.participant for one in mine})
+    if not mine:
+        fail(f"{spool}: there is no consent to withdraw{f' of {participant}' if participant else ''}", FAULTS)
+    if len(people) > 1:
+        fail(f"there are consent records of {len(people)} people: name one by --participant")
+    if not yes and not typer.confirm(f"Withdraw the consent of {people[0]} ({len(mine)} records)?", err=True):
+        fail("nothing was changed", FAULTS)
+    for one in mine:
+        print(Spool(spool).open().keep_consent(replace(one, withdrawn_at_us=time.time_ns() // 1000)))
+    print("Withdrawn. Now run `taskreel publish`, so that the store is told, too.", file=sys.stderr)
+
+
 NOTICE = (
     "taskreel records, while its line or icon shows it: the keys that you press and what they write, the pointer, the "
     "windows that you use with their titles, and pictures of the screen. Nothing is kept while the screen is locked. "
     "Under X11 no keys are kept while a password field that says so has the focus or a program has the keyboard for "
     "itself, and no events and no pixels of the programs and private windows that are excluded. Not every program says "
     "what it is: `taskreel capture doctor` tells what can be known here. You can pause it (the hotkey, a click on the "
-    "icon, `taskreel capture pause`), stop it, and delete what is in the spool before it is published."
+    "icon, `taskreel capture pause`), stop it, delete what is in the spool before it is published, and withdraw your "
+    "consent at any time (`taskreel capture withdraw`)."
 )
 
 

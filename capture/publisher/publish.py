@@ -12,7 +12,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taskreel.capture.publisher.bandwidth import Throttle
@@ -127,6 +127,7 @@ class _Publisher:
         stopped: threading.Event,
     ) -> None:
         self._spool = spool.open()
+        self._store = store
         self._options = options
         self._report = on_progress
         self._stopped = stopped
@@ -182,7 +183,20 @@ class _Publisher:
         try:
             self._send(record.path, data)
         except ContentConflictError:
-            self._report(Notice(f"{record.path}: the store has another record of this id; it was left alone"))
+            if self._is_withdrawal(record):
+                self._store.replace(record.path, data)
+                self._report(Notice(f"{record.path}: the store is told that consent was withdrawn"))
+            else:
+                self._report(Notice(f"{record.path}: the store has another record of this id; it was left alone"))
+
+    def _is_withdrawal(self, record: ConsentRecord) -> bool:
+        """Whether it takes back what the store's record allows: the one change that a publisher may make there."""
+        if record.withdrawn_at_us is None:
+            return False
+        with contextlib.suppress(ConsentError):
+            there = ConsentRecord.from_json(self._store.read(record.path))
+            return replace(there, withdrawn_at_us=None) == replace(record, withdrawn_at_us=None)
+        return False
 
     # -------------------------------------------------------------------------------------------------- segments
 

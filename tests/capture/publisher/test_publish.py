@@ -182,6 +182,31 @@ def test_another_record_in_the_store_is_left_alone_and_told_once(store: Store, t
     assert rounds[0].fates == {Fate.SENT: 1}
 
 
+def test_a_withdrawal_reaches_the_store(store: Store, tmp_path: Path) -> None:
+    spool = spool_with(tmp_path / "spool", 0)
+    spool.keep_consent(consent())
+    publish_once(spool, store, OPTIONS)
+    spool.keep_consent(consent(withdrawn_at_us=5))
+    seen = Seen()
+    assert publish_once(spool, store, OPTIONS, seen).exit_code == 0
+    assert store.read("consent/v1/c1.json") == consent(withdrawn_at_us=5).to_json()
+    assert seen.notices.count("was withdrawn") == 1
+
+
+def test_a_withdrawal_is_not_taken_back_and_no_other_record_is_replaced(store: Store, tmp_path: Path) -> None:
+    spool = spool_with(tmp_path / "spool", 0)
+    withdrawn = consent(withdrawn_at_us=5).to_json()
+    store.create("consent/v1/c1.json", withdrawn)
+    spool.keep_consent(consent())
+    publish_once(spool, store, OPTIONS)
+    assert store.read("consent/v1/c1.json") == withdrawn
+    other = consent("c2", purposes=("coding",)).to_json()
+    store.create("consent/v1/c2.json", other)
+    spool.keep_consent(consent("c2", withdrawn_at_us=5))
+    publish_once(spool, store, OPTIONS)
+    assert store.read("consent/v1/c2.json") == other
+
+
 @pytest.mark.parametrize(
     "data", [b"{}", b"not json", consent("other").to_json()], ids=["no fields", "no JSON", "another id"]
 )

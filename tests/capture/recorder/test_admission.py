@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from taskreel.__main__ import app
 from taskreel.capture.recorder.admission import NotPermittedError, admitted, still_admitted
 from taskreel.capture.recorder.recording import Identity
 from taskreel.capture.spool import Spool
@@ -41,3 +43,20 @@ def test_another_record_does_not_end_it(tmp_path: Path) -> None:
     spool.keep_consent(RECORD)
     spool.keep_consent(replace(RECORD, consent_id="c2"))
     assert still_admitted(tmp_path, IDENTITY, now_us=NOW_US) is None
+
+
+def test_withdrawing_by_the_command_is_the_end(tmp_path: Path) -> None:
+    spool = Spool(tmp_path).open()
+    spool.keep_consent(RECORD)
+    spool.keep_consent(replace(RECORD, consent_id="c2", participant="p2"))
+    withdraw = ["capture", "withdraw", "--spool", str(tmp_path)]
+    assert CliRunner().invoke(app, [*withdraw, "--yes"]).exit_code == 2, "whose?"
+    assert CliRunner().invoke(app, [*withdraw, "--participant", "p1"], input="n\n").exit_code == 1
+    assert still_admitted(tmp_path, IDENTITY, now_us=NOW_US) is None
+    done = CliRunner().invoke(app, [*withdraw, "--participant", "p1", "--yes"])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / RECORD.path}\n")
+    record = ConsentRecord.from_json((tmp_path / RECORD.path).read_bytes())
+    assert record.withdrawn_at_us
+    assert replace(record, withdrawn_at_us=None) == RECORD
+    assert CliRunner().invoke(app, [*withdraw, "--participant", "p1", "--yes"]).exit_code == 1, "again"
+    assert ConsentRecord.from_json((tmp_path / "consent/v1/c2.json").read_bytes()).withdrawn_at_us is None
