@@ -84,7 +84,7 @@ def compare(folder: Path) -> list[Result]:
     early, late = folder / "early", folder / "late"
     make_input(early, late)
     with _servers() as ports:
-        return [measure(runner, early, late, folder / f"out{n}", ports) for n, runner in enumerate(runners())]
+        return [measure(runner, early, late, folder / str(n), ports) for n, runner in enumerate(runners())]
 
 
 def make_input(early: Path, late: Path) -> None:
@@ -98,11 +98,13 @@ def make_input(early: Path, late: Path) -> None:
     inputs.put(late, bad, (late / whole).read_bytes()[:-100])
 
 
-def measure(runner: Runner, early: Path, late: Path, output: Path, ports: dict[str, int]) -> Result:
-    """Both runs of one runner."""
+def measure(runner: Runner, early: Path, late: Path, folder: Path, ports: dict[str, int]) -> Result:
+    """Both runs of one runner: before and after the late ones came."""
     begin = time.monotonic()
+    input_, output = folder / "in", folder / "out"
     options = [option.format(**ports) for option in runner.options]
-    for input_, more in ((early, []), (late, ["--final"])):
+    for come, more in ((early, []), (late, ["--final"])):
+        shutil.copytree(come, input_, dirs_exist_ok=True)
         command = [*inputs.run_args(input_, output), "--incremental", *more, *options]
         fault = _run(command)
         if fault:
