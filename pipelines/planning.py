@@ -22,7 +22,7 @@ HOURS_A_MONTH, DAYS_A_MONTH = 730, 30.4
 
 @dataclass(frozen=True)
 class Prices:
-    """List prices in US dollars, about those of us-central1 in 2025, from memory: compare them with the page of today."""
+    """List prices in US dollars, about those of us-central1 in 2025, from memory: compare them with today's."""
 
     vcpu_hour: float = 0.056
     memory_gb_hour: float = 0.003557

@@ -49,4 +49,6 @@ def plan(
         print(f"  {name:10} {usd:>12.2f}   USD a run")
     print(f"  together   {found.total_run_usd:>12.2f}   USD a run")
     print(f"  storage    {found.storage_usd_month:>12.2f}   USD a month, with {keep_days:g} days kept")
-    print("Prices are about the list prices of us-central1 in 2025: compare them with those of today, or give --prices.")
+    print(
+        "Prices are about the list prices of us-central1 in 2025: compare them with those of today, or give --prices."
+    )
