@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from taskreel.capture.recorder.journal import COLUMNS, read_journal
-from taskreel.capture.spool import OUTBOX, SENT
+from taskreel.capture.spool import OUTBOX, SENT, Spool
 from taskreel.io.kinds import POSITION_UNITS_PER_PX, Kind
-from taskreel.io.names import SEGMENTS_PREFIX, SegmentName
+from taskreel.io.names import SegmentName
 
 Row = dict[str, Any]
 """An event: the columns of `EVENT_SCHEMA` that it has."""
 
-_PRESSES = {Kind.KEY_DOWN: "typed", Kind.MOVE: "the pointer moved", Kind.SCROLL: "scrolled"}
+_RUNS = {Kind.KEY_DOWN: "typed", Kind.MOVE: "the pointer moved", Kind.SCROLL: "scrolled"}
 
 
 def recorded(spool: Path, since_us: int) -> list[Row]:
@@ -35,11 +35,11 @@ def recorded(spool: Path, since_us: int) -> list[Row]:
 
 def segments(spool: Path, since_us: int) -> Iterator[tuple[Path, SegmentName]]:
     """The sealed segments with events since a time, and their names."""
+    there = Spool(spool)
     for part in (SENT, OUTBOX):
-        for path in sorted((spool / part / SEGMENTS_PREFIX).glob("day=*/participant=*/*.parquet")):
-            name = SegmentName.parse(path.relative_to(spool / part).as_posix())
+        for name in there.segments(part):
             if name.last_ms * 1000 >= since_us:
-                yield path, name
+                yield there.path_of(part, name), name
 
 
 def save_pictures(spool: Path, since_us: int, folder: Path) -> int:
@@ -62,7 +62,7 @@ def sentences(rows: Iterable[Row]) -> Iterator[str]:
     seen = (row for row in rows if row["kind"] != Kind.KEY_UP)
     for kind, group in groupby(seen, key=lambda row: Kind(row["kind"])):
         run = list(group)
-        for some in [run] if kind in _PRESSES else [[row] for row in run]:
+        for some in [run] if kind in _RUNS else [[row] for row in run]:
             yield f"{_clock(some[0]['time_us'])}  {_sentence(kind, some)}"
 
 
@@ -71,8 +71,8 @@ def _sentence(kind: Kind, rows: list[Row]) -> str:
     place = f"at {_px(row.get('x'))}, {_px(row.get('y'))}"
     if kind is Kind.KEY_DOWN:
         return "typed " + "".join(_typed(row) for row in rows)
-    if kind in _PRESSES:
-        return f"{_PRESSES[kind]} ({len(rows)} events)"
+    if kind in _RUNS:
+        return f"{_RUNS[kind]} ({len(rows)} events)"
     if kind in (Kind.BUTTON_DOWN, Kind.BUTTON_UP):
         return f"button {row.get('code')} {'down' if kind is Kind.BUTTON_DOWN else 'up'} {place}"
     if kind is Kind.FOCUS:

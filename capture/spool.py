@@ -131,7 +131,7 @@ class Spool:
 
     def unsent(self) -> list[SegmentName]:
         """The segments in the outbox, the oldest first, those of a recording in order."""
-        return sorted(self._segments(OUTBOX), key=_age)
+        return sorted(self.segments(OUTBOX), key=_age)
 
     def unsent_bytes(self) -> int:
         """What the segments in the outbox hold together."""
@@ -146,7 +146,8 @@ class Spool:
         """The files of consent records, sorted."""
         return sorted(path for path in (self.root / CONSENT_PREFIX).glob("*.json") if not path.name.startswith("."))
 
-    def _segments(self, part: str) -> Iterator[SegmentName]:
+    def segments(self, part: str) -> Iterator[SegmentName]:
+        """The segments in `OUTBOX` or `SENT`, in no order."""
         for path in (self.root / part / SEGMENTS_PREFIX).glob("day=*/participant=*/*.parquet"):
             with contextlib.suppress(SegmentNameError):
                 yield SegmentName.parse(path.relative_to(self.root / part).as_posix())
@@ -168,7 +169,7 @@ class Spool:
         """
         removed: list[SegmentName] = []
         excess_bytes = self.size_bytes() + needed_bytes - quota_bytes
-        for name in sorted(self._segments(SENT), key=_age):
+        for name in sorted(self.segments(SENT), key=_age):
             if excess_bytes <= 0:
                 break
             path = self.path_of(SENT, name)

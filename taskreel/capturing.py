@@ -141,7 +141,6 @@ def _run(settings: Settings, identity: Any, plan: Any, chord: Any) -> Ended:
     from taskreel.capture.recorder.recorder import Recorder
     from taskreel.capture.watchers import Watchers
 
-    settings.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
     watchers = Watchers(settings)
     desk = Desk(settings, identity, watchers.session)
     recorder = Recorder(settings, identity, plan, desk.conditions(watchers.start()), desk.show, _hotkey(chord))
@@ -254,14 +253,12 @@ def show(
     With --json a line an event, as it will be published.
     """
     from taskreel.capture.showing import recorded, save_pictures, sentences
-    from taskreel.io.names import SegmentNameError
-    from taskreel.io.segments import SegmentError
 
     try:
         since_us = time.time_ns() // 1000 - round(duration_s("--last", last) * 1_000_000)
         rows = recorded(spool, since_us)
         count = save_pictures(spool, since_us, pictures) if pictures else 0
-    except (ValueError, SegmentError, SegmentNameError, OSError) as error:
+    except (ValueError, OSError) as error:  # also of a damaged segment
         fail(str(error))
     for line in (json.dumps(row, sort_keys=True) for row in rows) if json_ else sentences(rows):
         print(line)
@@ -322,15 +319,13 @@ def withdraw(
     """
     from dataclasses import replace
 
+    from taskreel.capture.recorder.admission import NotPermittedError, consent_records
     from taskreel.capture.spool import Spool
-    from taskreel.io.consent import ConsentError, ConsentRecord
 
-    records = []
-    for path in Spool(spool).consent_records():
-        try:
-            records.append(ConsentRecord.from_json(path.read_bytes()))
-        except (ConsentError, OSError) as error:
-            fail(f"{path}: {error}; correct or remove the file")
+    try:
+        records = consent_records(spool)
+    except NotPermittedError as error:
+        fail(str(error))
     mine = [one for one in records if one.withdrawn_at_us is None and participant in ("", one.participant)]
     people = sorted({one.participant for one in mine})
     if not mine:

@@ -20,7 +20,7 @@ def admitted(spool: Path, participant: str, region: str, *, now_us: int | None =
     region. Raises `NotPermittedError`.
     """
     now_us = time.time_ns() // 1000 if now_us is None else now_us
-    records = _records(spool)
+    records = consent_records(spool)
     people = sorted({record.participant for record in records})
     if not participant and len(people) > 1:
         raise NotPermittedError(f"there are consent records of {len(people)} people: name one by --participant")
@@ -34,19 +34,10 @@ def admitted(spool: Path, participant: str, region: str, *, now_us: int | None =
     for record in sorted(
         mine, key=lambda record: (record.valid_from_us, record.version, record.consent_id), reverse=True
     ):
-        why = refusal(
-            record,
-            consent_id=record.consent_id,
-            consent_version=record.version,
-            participant=record.participant,
-            region=region_of(record, region),
-            first_us=now_us,
-            last_us=now_us,
-            as_of_us=now_us,
-        )
+        why = _why_not(record, record.consent_id, record.version, record.participant, region_of(record, region), now_us)
         if why is None:
             return record
-        reasons.append(why.message)
+        reasons.append(why)
     raise NotPermittedError(f"{'; '.join(dict.fromkeys(reasons))}: nothing is recorded without a valid consent record")
 
 
@@ -54,17 +45,27 @@ def still_admitted(spool: Path, identity: Identity, *, now_us: int | None = None
     """Why the consent under which somebody is recorded does not hold any more, by the record in the spool; or None."""
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     try:
-        records = [record for record in _records(spool) if record.consent_id == identity.consent_id]
+        records = [record for record in consent_records(spool) if record.consent_id == identity.consent_id]
     except NotPermittedError as error:
         return str(error)
     if not records:
         return f"the consent record {identity.consent_id} is not in {spool / CONSENT_PREFIX} any more"
+    newest = max(records, key=lambda record: record.version)
+    return _why_not(
+        newest, identity.consent_id, identity.consent_version, identity.participant, identity.region, now_us
+    )
+
+
+def _why_not(
+    record: ConsentRecord, consent_id: str, version: int, participant: str, region: str, now_us: int
+) -> str | None:
+    """Why a record does not allow recording at this moment; None if it does."""
     why = refusal(
-        max(records, key=lambda record: record.version),
-        consent_id=identity.consent_id,
-        consent_version=identity.consent_version,
-        participant=identity.participant,
-        region=identity.region,
+        record,
+        consent_id=consent_id,
+        consent_version=version,
+        participant=participant,
+        region=region,
         first_us=now_us,
         last_us=now_us,
         as_of_us=now_us,
@@ -77,7 +78,8 @@ def region_of(record: ConsentRecord, region: str) -> str:
     return region or (record.regions[0] if len(record.regions) == 1 else "")
 
 
-def _records(spool: Path) -> list[ConsentRecord]:
+def consent_records(spool: Path) -> list[ConsentRecord]:
+    """All records in a spool. Raises `NotPermittedError` that names the one that cannot be read."""
     records = []
     try:
         for path in sorted((spool / CONSENT_PREFIX).glob("*.json")):

@@ -46,7 +46,7 @@ class Desk:
         return "suspending" if self._session.is_suspending else None
 
     def refused(self) -> str | None:
-        """Why the consent does not hold any more: it is read each second, a file of a kilobyte."""
+        """Why the consent does not hold any more: it is read each second, a kilobyte a record."""
         return still_admitted(self._settings.spool, self._identity)
 
     def has_room(self) -> bool:

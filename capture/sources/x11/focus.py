@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, Literal
+import struct
+from typing import Any
 
 from taskreel.capture.sources.x11.server import Server, numbers
 from taskreel.capture.sources.x11.stacking import Stack, TopLevel
@@ -11,7 +11,6 @@ from taskreel.capture.sources.x11.stacking import Stack, TopLevel
 _ACTIVE, _CHECK = "_NET_ACTIVE_WINDOW", "_NET_SUPPORTING_WM_CHECK"
 _POINTER_ROOT = 1
 _GET_INPUT_FOCUS = 43
-_ORDER: Literal["little", "big"] = sys.byteorder
 
 
 class Focus:
@@ -39,7 +38,7 @@ class Focus:
     @staticmethod
     def said(reply: bytes | None) -> int:
         """The window that has the input focus; 0 if none has it."""
-        return int.from_bytes(reply[8:12], _ORDER) if reply is not None else 0
+        return int(struct.unpack_from("=I", reply, 8)[0]) if reply is not None else 0
 
     def active(self, input_focus: int) -> TopLevel | None:
         """The window that a person works in; None if there is none, or it is not known."""

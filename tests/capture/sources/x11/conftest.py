@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from listening_sink import ListeningSink, running
 from open_desktop import OpenDesktop
+from x_programs import start_manager
 from x_server import Injector, XServer
 
 from taskreel.capture.settings import Settings
@@ -20,6 +21,21 @@ from taskreel.capture.sources.x11.source import X11Source
 def server() -> Iterator[XServer]:
     with XServer() as x:
         x.window_manager()
+        yield x
+
+
+@pytest.fixture(scope="module")
+def managed() -> Iterator[XServer]:
+    """A server with openbox, of a module's own."""
+    with XServer() as x:
+        start_manager(x)
+        yield x
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[XServer]:
+    """A server with no window manager."""
+    with XServer() as x:
         yield x
 
 

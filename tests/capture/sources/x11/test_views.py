@@ -17,20 +17,6 @@ from taskreel.capture.sources.x11.views import XWindowViews, _is_blank
 SECRET = "KeePassXC"
 
 
-@pytest.fixture(scope="module")
-def managed() -> Iterator[XServer]:
-    with XServer() as x:
-        start_manager(x)
-        yield x
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[XServer]:
-    """A server with no window manager."""
-    with XServer() as x:
-        yield x
-
-
 @pytest.fixture
 def program(bare: XServer) -> Iterator[Program]:
     program = Program(bare.display)

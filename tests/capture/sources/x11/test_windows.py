@@ -18,20 +18,6 @@ from taskreel.io.events import Flag, Kind
 SECRET = "KeePassXC"
 
 
-@pytest.fixture(scope="module")
-def managed() -> Iterator[XServer]:
-    with XServer() as x:
-        start_manager(x)
-        yield x
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[XServer]:
-    """A server with no window manager."""
-    with XServer() as x:
-        yield x
-
-
 @pytest.fixture
 def program(managed: XServer) -> Iterator[Program]:
     """A client of the server with a window manager. Its windows are gone before the next test."""
