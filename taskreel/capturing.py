@@ -264,6 +264,8 @@ def show(
         print(line)
     if pictures:
         print(f"{count} pictures in {pictures}", file=sys.stderr)
+    if not rows:
+        print(f"taskreel: --spool {spool}: nothing was recorded in the last {last}", file=sys.stderr)
     raise typer.Exit(GOOD if rows else FAULTS)
 
 

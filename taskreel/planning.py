@@ -28,11 +28,12 @@ def plan(
 
     try:
         chosen = Prices(**{name: float(value) for name, value in dict(json.loads(prices)).items()})
+    except (ValueError, TypeError) as error:
+        fail(f"--prices: {error}; known are {', '.join(Prices.__dataclass_fields__)}")
+    try:
         workload = Workload(people, hours, kb_per_minute, segment_minutes, keep_days)
         deadline_h = duration_s("--deadline", deadline) / 3600
         found = estimate(workload, deadline_h=deadline_h, workers=workers, prices=chosen, mb_per_s_per_vcpu=mb_per_s)
-    except TypeError as error:
-        fail(f"--prices: {error}; known are {', '.join(Prices.__dataclass_fields__)}")
     except ValueError as error:
         fail(str(error))
     if json_:

@@ -44,4 +44,5 @@ def test_there_may_be_nothing(tmp_path: Path) -> None:
     assert recorded(tmp_path, time.time_ns() // 1000) == []
     shown = CliRunner().invoke(app, ["capture", "show", "--spool", str(tmp_path)])
     assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "nothing was recorded in the last 10m" in shown.stderr
     assert CliRunner().invoke(app, ["capture", "show", "--spool", str(tmp_path), "--last", "soon"]).exit_code == 2

@@ -43,5 +43,11 @@ def test_the_command() -> None:
     shown = CliRunner().invoke(app, ["plan", "--people", "10000", "--hours", "10", "--json"])
     assert json.loads(shown.stdout)["workers"] == 1
     assert CliRunner().invoke(app, ["plan", "--people", "10000", "--hours", "10"]).exit_code == 0
-    for wrong in (["--deadline", "1m"], ["--deadline", "soon"], ["--prices", '{"gold": 1}'], ["--prices", "["]):
+    for wrong in (
+        ["--deadline", "1m"],
+        ["--deadline", "soon"],
+        ["--prices", '{"gold": 1}'],
+        ["--prices", "["],
+        ["--prices", '{"vcpu_hour": "a"}'],
+    ):
         assert CliRunner().invoke(app, ["plan", "--people", "1", "--hours", "1", *wrong]).exit_code == 2
