@@ -46,7 +46,7 @@ system: ## Install what the tests need of the system (as root, by apt-get)
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(SYSTEM_PACKAGES) $(DESKTOP_PACKAGES)
 
 $(VENV)/.dev: setup.py constraints.txt $(VENV)/.system | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capture,gcp,import,simulate,watch,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capture,gcp,import,rehearse,simulate,watch,dev]'
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run ## A real recording and a simulated cohort become a dataset in out/dataset
@@ -66,10 +66,10 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io, transforms 
 	$(BIN)/ruff check .
 	mkdir -p build/typecheck/taskreel
 	for file in __init__ __main__ app capturing planning publishing service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
-	for folder in capture io pipelines transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
+	for folder in capture io pipelines rehearsal transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms \
 		-p taskreel.capture.recorder -p taskreel.capture.sources -p taskreel.capture.publisher -p taskreel.capture.watchers \
-		-p taskreel.capture.indicators
+		-p taskreel.capture.indicators -p taskreel.rehearsal
 
 bench: $(VENV)/.dev ## Measure speed, memory and sizes; writes bench/results/
 	$(BIN)/python -m bench

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("capture", "io", "pipelines", "transforms")
+FOLDERS = ("capture", "io", "pipelines", "rehearsal", "transforms")
 
 PACKAGES = ["taskreel", *(f"taskreel.{folder}" for folder in FOLDERS)]
 PACKAGES += [f"taskreel.{folder}.{package}" for folder in FOLDERS for package in find_packages(folder)]
@@ -21,7 +21,11 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=PACKAGES,
     package_dir={"taskreel": "taskreel"} | {f"taskreel.{folder}": folder for folder in FOLDERS},
-    package_data={"taskreel": ["py.typed"], "taskreel.capture": ["packaging/*"]},
+    package_data={
+        "taskreel": ["py.typed"],
+        "taskreel.capture": ["packaging/*"],
+        "taskreel.rehearsal.gcs": ["credentials.json"],
+    },
     install_requires=[
         "apache-beam>=2.77,<2.78",  # the pipeline
         "deltalake>=1.6,<2",  # the table layer: versions, atomic commits
@@ -50,6 +54,7 @@ setup(
             "pyyaml>=6",  # libinput's recordings
             "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
         ],
+        "rehearse": ["apache-beam[gcp]>=2.77,<2.78", "google-crc32c>=1.6"],  # real clients against stand-ins
         "simulate": ["pillow>=11"],  # the simulator draws screens
         "watch": ["prometheus-client>=0.22"],  # /metrics of `taskreel watch --port`
         "dev": [

@@ -27,7 +27,7 @@ from bench.mix import generate
 from taskreel.io.stores import open_store
 
 RESULTS = Path(__file__).parent / "results"
-SERVER = Path(__file__).parent.parent / "tests" / "support" / "gcs_server.py"
+SERVER = "taskreel.rehearsal.gcs.server"
 TWO_WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
@@ -143,8 +143,7 @@ class Bench:
 
     def slow_store(self) -> None:
         """`gs://` on a local server with 50 ms a request, against the same server with none and the folder."""
-        sys.path.insert(0, str(SERVER.parent))
-        from gcs_server import client_env
+        from taskreel.rehearsal.gcs.server import client_env
 
         source = self.source(5, self.mb)
         root = self.work / "buckets"
@@ -152,7 +151,7 @@ class Bench:
         env = client_env("http://127.0.0.1:9199")
         for delay_ms in (0, 50):
             server = subprocess.Popen(
-                [sys.executable, str(SERVER), "--delay-ms", str(delay_ms), "--root", str(root)],
+                [sys.executable, "-m", SERVER, "--delay-ms", str(delay_ms), "--root", str(root)],
                 stdout=subprocess.DEVNULL,
             )
             try:

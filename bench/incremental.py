@@ -20,15 +20,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.__main__ import RESULTS, SERVER, TWO_WORKERS, Timed, machine, markdown, table, timed
+from bench.__main__ import RESULTS, TWO_WORKERS, Timed, machine, markdown, table, timed
 from taskreel.io.consent import ConsentRecord
 from taskreel.io.events import Kind, event_table
 from taskreel.io.segments import Screen, SegmentHeader, encode_segment
 from taskreel.io.stores import LocalStore
 from taskreel.io.times import iso_from_us, us_from_iso
-
-sys.path.insert(0, str(SERVER.parent))
-from gcs_server import GcsServer
+from taskreel.rehearsal.gcs.server import GcsServer
 
 PEOPLE, SEGMENTS_A_DAY = 20, 1_000
 NEW_SEGMENTS = 100

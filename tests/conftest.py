@@ -13,9 +13,8 @@ from hypothesis import settings
 SUPPORT = Path(__file__).parent / "support"
 sys.path.insert(0, str(SUPPORT))
 
-from gcs_server import GcsServer  # noqa: E402
-
 from taskreel.io import stores  # noqa: E402
+from taskreel.rehearsal.gcs.server import GcsServer  # noqa: E402
 
 settings.register_profile("taskreel", deadline=None)  # speed is measured in bench/, not here
 settings.load_profile("taskreel")

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from gcs_server import Fault
 
 from taskreel.io import stores
 from taskreel.io.stores import ContentConflictError, Entry, LocalStore, StoreError, open_store
+from taskreel.rehearsal.gcs.server import Fault
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gcs_server import Fault, GcsServer
 from google.auth.exceptions import DefaultCredentialsError
 from spool_files import contents, disk_that_fails
 
@@ -22,6 +21,7 @@ from taskreel.io.uploads import (
     Uploads,
     uploads_to,
 )
+from taskreel.rehearsal.gcs.server import Fault, GcsServer
 
 SMALL, BIG = b"content" * 1000, os.urandom(2 * CHUNK_BYTES + 12_345)
 FILES = pytest.mark.parametrize("data", [SMALL, BIG], ids=["one request", "a session"])

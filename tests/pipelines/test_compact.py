@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from gcs_server import GcsServer
 from inputs import BEN, ROOT, assert_good, copy_of, episodes, files, options, places, run, shas, steps, taskreel
 from typer.testing import CliRunner
 
@@ -31,6 +30,7 @@ from taskreel.io.verify import faults
 from taskreel.pipelines.compaction import compact, options_of
 from taskreel.pipelines.launch import LostRaceError, launch
 from taskreel.pipelines.options import IncrementalOptions
+from taskreel.rehearsal.gcs.server import GcsServer
 from taskreel.transforms import compact as compacting
 from taskreel.transforms.compact import CompactDataset
 from taskreel.transforms.rewrite import rewrite_shard

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gcs_server import Fault, GcsServer
 from inputs import (
     ANNA,
     BEN,
@@ -31,6 +30,7 @@ from taskreel.io.stores import StoreError, open_store
 from taskreel.io.times import us_from_iso
 from taskreel.pipelines.launch import LaunchError, launch
 from taskreel.pipelines.summary import facts
+from taskreel.rehearsal.gcs.server import Fault, GcsServer
 
 LAKE_IN, LAKE_OUT = "gs://lake/in", "gs://lake/out"
 

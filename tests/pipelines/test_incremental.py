@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gcs_server import GcsServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inputs import (
@@ -56,6 +55,7 @@ from taskreel.pipelines.incremental import days_to_list
 from taskreel.pipelines.launch import LaunchError, LostRaceError, Outcome, launch
 from taskreel.pipelines.options import IncrementalOptions
 from taskreel.pipelines.summary import facts
+from taskreel.rehearsal.gcs.server import GcsServer
 from taskreel.transforms import commit as committing
 from taskreel.transforms.build import _BuildDoFn
 from taskreel.transforms.dead import Dead

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gcs_server import GcsServer
 from inputs import AS_OF, PLACE_COLUMNS, ROOT, assert_good, command, episodes, shas, steps, taskreel
 from publisher import AWAY, Cohort, schedule, stage
 from publisher import command as publisher_command
@@ -32,6 +31,7 @@ from taskreel.io.stores import LocalStore, Store, open_store
 from taskreel.io.tables import current_version, metadata_of, read_episodes
 from taskreel.io.times import iso_from_us
 from taskreel.pipelines.processes import family, sweep
+from taskreel.rehearsal.gcs.server import GcsServer
 
 CUT = ["--session-gap-s", "300", "--clock-correction-s", "20", "--longest-span-h", "2", "--target-shard-mb", "3"]
 HISTORY_COLUMNS = (*PLACE_COLUMNS, "revision")

@@ -7,7 +7,6 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from gcs_server import GcsServer
 from hypothesis import given
 from hypothesis import strategies as st
 from spool_files import spool_with
@@ -15,6 +14,7 @@ from spool_files import spool_with
 from taskreel.capture.publisher.bandwidth import Throttle, bytes_per_s
 from taskreel.capture.publisher.publish import PublishOptions, publish_once
 from taskreel.io.stores import open_store
+from taskreel.rehearsal.gcs.server import GcsServer
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gcs_server import Fault, GcsServer
 from spool_files import a_segment, consent, contents, spool_with
 from typer.testing import CliRunner
 
@@ -20,6 +19,7 @@ import taskreel.publishing
 import taskreel.upkeep  # noqa: F401  they register their commands; one alone would have no name
 from taskreel.app import app
 from taskreel.capture.spool import LOCK, OUTBOX, Spool
+from taskreel.rehearsal.gcs.server import Fault, GcsServer
 
 COMMAND = [
     sys.executable,

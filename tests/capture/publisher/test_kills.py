@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from gcs_server import GcsServer
 from spool_files import PLACES, a_segment, broken_names, consent, contents, killed_at, spool_with
 
 from taskreel.capture.publisher.publish import PublishOptions, publish_once
 from taskreel.capture.spool import OUTBOX, SENT, Spool
 from taskreel.io.stores import LocalStore, open_store
+from taskreel.rehearsal.gcs.server import GcsServer
 
 COMMAND = [
     sys.executable,

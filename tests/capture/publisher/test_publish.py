@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from gcs_server import Fault, GcsServer
 from spool_files import a_segment, consent, contents, disk_that_fails, spool_with
 
 from taskreel.capture.publisher import publish as publishing
@@ -25,6 +24,7 @@ from taskreel.io.names import SegmentName
 from taskreel.io.segments import SegmentHeader, encode_segment
 from taskreel.io.stores import LocalStore, Store, StoreError, open_store
 from taskreel.io.uploads import FolderUploads, UnavailableError, UnconfirmedError
+from taskreel.rehearsal.gcs.server import Fault, GcsServer
 
 FAST = RetryOptions(first_s=0.01, longest_s=0.02, give_up_s=0.1)
 OPTIONS = PublishOptions(retries=FAST, timeout_s=1.0, every_s=0.01, longest_pause_s=0.05)

@@ -6,11 +6,12 @@ Rules from the docs "Cloud Storage XML API" and "XML API multipart uploads".
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from gcs_http import (
+from taskreel.rehearsal.gcs.messages import (
     BUCKET,
     FIELD_HEADERS,
     Request,
@@ -21,7 +22,7 @@ from gcs_http import (
     object_headers,
     version_headers,
 )
-from gcs_objects import Content, GcsError, MultipartUpload, Preconditions, Store, StoredObject
+from taskreel.rehearsal.gcs.objects import Content, GcsError, MultipartUpload, Preconditions, Store, StoredObject
 
 routes = Routes()
 
@@ -41,9 +42,10 @@ def element(name: str, *content: object) -> str:
     return f"<{name}>{''.join(map(str, content))}</{name}>"
 
 
-def xml_response(root: str, *content: object, status: int = 200, **headers: str) -> Response:
+def xml_response(root: str, *content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     document = f"<?xml version='1.0' encoding='UTF-8'?>{element(root, *content)}"
-    return Response(status, {"Content-Type": "application/xml; charset=UTF-8"} | headers, document.encode())
+    kind = {"Content-Type": "application/xml; charset=UTF-8"}
+    return Response(status, kind | dict(headers or {}), document.encode())
 
 
 def error_response(error: GcsError) -> Response:
@@ -65,7 +67,7 @@ def written(stored: StoredObject) -> Response:
 def upload_fields(request: Request) -> dict[str, object]:
     """The metadata which come as headers; custom ones are prefixed "x-goog-meta-"."""
     prefix = "x-goog-meta-"
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers = request.headers
     custom = {name.removeprefix(prefix): value for name, value in headers.items() if name.startswith(prefix)}
     named = {"contentType": "Content-Type"} | FIELD_HEADERS
     fields = {field: headers[header.lower()] for field, header in named.items() if header.lower() in headers}
@@ -142,7 +144,7 @@ def copy_object(store: Store, request: Request, bucket: str, name: str) -> Respo
     Preconditions.from_headers(request.headers, "x-goog-copy-source-if-").check(source)
     stored = store.bucket(bucket).put(name, source.content, source.fields, conditions(request))
     etag = element("ETag", f'"{stored.etag}"')
-    return xml_response("CopyObjectResult", etag, **version_headers(stored))
+    return xml_response("CopyObjectResult", etag, headers=version_headers(stored))
 
 
 @routes.add("DELETE", OBJECT_PATH)
@@ -183,4 +185,4 @@ def complete_upload(store: Store, request: Request, bucket: str, name: str) -> R
     store.forget(upload_id)
     where = element("Bucket", bucket), element("Key", escape(name))
     etag = element("ETag", f'"{stored.etag}"')
-    return xml_response("CompleteMultipartUploadResult", *where, etag, **version_headers(stored))
+    return xml_response("CompleteMultipartUploadResult", *where, etag, headers=version_headers(stored))

@@ -8,7 +8,7 @@ as these clients use, keeps everything in memory, and fails on demand:
         write_deltalake("gs://lake/table", data, storage_options=server.delta_options())
         server.faults.add(Fault("GET /lake/.*parquet", "status", status=503, times=2))
 
-As a process of its own: `python gcs_server.py --port 9199 --delay-ms 50 --bucket lake`.
+As a process of its own: `python -m taskreel.rehearsal.gcs.server --port 9199 --delay-ms 50 --bucket lake`.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ from pathlib import Path
 from socketserver import TCPServer
 from typing import Any, Self
 
-import gcs_json
-import gcs_xml
-from gcs_faults import Fault, Faults, LoggedRequest, RequestLog
-from gcs_http import Request, Response, wire_head
-from gcs_objects import Bucket, Content, Store, StoredObject
+from taskreel.rehearsal.gcs import json_api, xml_api
+from taskreel.rehearsal.gcs.faults import Fault, Faults, LoggedRequest, RequestLog
+from taskreel.rehearsal.gcs.messages import Request, Response, lower_case, wire_head
+from taskreel.rehearsal.gcs.objects import Bucket, Content, Store, StoredObject
 
 __all__ = ["Fault", "GcsServer", "client_env", "delta_options"]
 
 PROJECT = "test-project"
-CREDENTIALS = Path(__file__).with_name("gcs_credentials.json")
+CREDENTIALS = Path(__file__).with_name("credentials.json")
 
 
 def client_env(url: str) -> dict[str, str]:
@@ -61,7 +60,7 @@ def delta_options(url: str) -> dict[str, str]:
     With `google_base_url` and `google_skip_signature` alone, object_store 0.13.2 reads, but asks Google for a
     token before it writes.
     """
-    key = {"client_email": "", "private_key": "", "private_key_id": ""}
+    key: dict[str, object] = {"client_email": "", "private_key": "", "private_key_id": ""}
     key |= {"gcs_base_url": url, "disable_oauth": True}
     return {"google_service_account_key": json.dumps(key)}
 
@@ -117,7 +116,7 @@ class GcsServer:
 
     def answer(self, request: Request) -> Response:
         """The true answer; what the stand-in fails to understand is a 400, as clients repeat after a 500."""
-        api = gcs_json if request.path.startswith(gcs_json.PATH_STARTS) else gcs_xml
+        api = json_api if request.path.startswith(json_api.PATH_STARTS) else xml_api
         try:
             return api.answer(self.store, request)
         except Exception as error:
@@ -186,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.hang(early.hang_s, size)
         if early:
             return self.send(early.spoil(Response()), size)
-        response = gcs.answer(Request(self.command, self.path, self.headers, body, gcs.url))
+        response = gcs.answer(Request(self.command, self.path, lower_case(self.headers), body, gcs.url))
         if late and late.action == "timeout":
             return self.hang(late.hang_s, size)
         self.send(late.spoil(response) if late else response, size, cut=bool(late and late.action == "cut"))

@@ -12,8 +12,26 @@ from email.message import Message
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from gcs_http import BUCKET, Request, Response, Routes, claimed_hashes, media, wire_head
-from gcs_objects import Bucket, Content, GcsError, Page, Preconditions, ResumableUpload, Store, StoredObject
+from taskreel.rehearsal.gcs.messages import (
+    BUCKET,
+    Request,
+    Response,
+    Routes,
+    claimed_hashes,
+    lower_case,
+    media,
+    wire_head,
+)
+from taskreel.rehearsal.gcs.objects import (
+    Bucket,
+    Content,
+    GcsError,
+    Page,
+    Preconditions,
+    ResumableUpload,
+    Store,
+    StoredObject,
+)
 
 routes = Routes()
 
@@ -314,7 +332,7 @@ def continue_upload(store: Store, request: Request, bucket: str) -> Response:
                 upload.append(start, request.body)
             if total != len(upload.data):
                 return incomplete(upload)
-            upload.finish(claimed_hashes(request.headers))
+            upload.stored = upload.finish(claimed_hashes(request.headers))
         return object_response(upload.stored, request)
 
 
@@ -360,11 +378,13 @@ def batch(store: Store, request: Request) -> Response:
 
 
 def inner_requests(message: Message, base_url: str) -> Iterator[tuple[Message, Request]]:
-    for part in message.get_payload():
-        payload = part.get_payload(decode=True).lstrip()
-        line, _, rest = payload.partition(b"\n")
+    for part in message.walk():
+        if part.get_content_type() != "application/http":
+            continue
+        payload: Any = part.get_payload(decode=True)
+        line, _, rest = payload.lstrip().partition(b"\n")
         method, url, *_ = line.decode().split()
-        headers = message_from_bytes(rest.replace(b"\r\n", b"\n"))
+        inner: Any = message_from_bytes(rest.replace(b"\r\n", b"\n"))
         address = urlsplit(url)
         target = f"{address.path}?{address.query}" if address.query else address.path
-        yield part, Request(method, target, headers, headers.get_payload().encode(), base_url)
+        yield part, Request(method, target, lower_case(inner), inner.get_payload().encode(), base_url)

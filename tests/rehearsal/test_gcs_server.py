@@ -14,12 +14,13 @@ import requests
 from apache_beam.io.filesystems import FileSystems
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
-from gcs_faults import Fault
-from gcs_server import GcsServer
 from google.api_core.exceptions import Conflict, NotFound, NotModified, PreconditionFailed
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
+
+from taskreel.rehearsal.gcs.faults import Fault
+from taskreel.rehearsal.gcs.server import GcsServer
 
 FAST_RETRY = DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20)
 MEGABYTE = 1_000_000

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from email.utils import format_datetime, formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
-from gcs_objects import GcsError, Preconditions, Store, StoredObject
+from taskreel.rehearsal.gcs.objects import GcsError, Preconditions, Store, StoredObject
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 BUCKET = "(?P<bucket>[^/]+)"
@@ -21,7 +22,7 @@ class Request:
 
     method: str
     target: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
     base_url: str
 
@@ -45,6 +46,11 @@ class Response:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | memoryview = b""
+
+
+def lower_case(message: Message) -> dict[str, str]:
+    """The headers of a message, with names in lower case, as the handlers ask for them."""
+    return {name.lower(): value for name, value in message.items()}
 
 
 def wire_head(response: Response) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import unquote
 
-from gcs_http import Response
+from taskreel.rehearsal.gcs.messages import Response
 
 Action = Literal["status", "cut", "timeout", "bad_checksum", "truncate"]
 Phase = Literal["request", "response"]
