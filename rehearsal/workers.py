@@ -1,0 +1,162 @@
+"""Plays the workers of a Dataflow job: the staged files, a fresh environment with them, and the staged graph on Prism.
+
+A worker sees what a machine in the cloud would: its own folder, a few variables, and the store. Of the machine that
+launched the job it sees neither environment variables nor packages nor files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability import common_urns
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability import portable_runner
+from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+from taskreel.rehearsal import boot
+from taskreel.rehearsal.environment import WorkerEnvironment, base_environment, worker_environment
+from taskreel.rehearsal.job_request import Pipeline, Read, staged_files
+from taskreel.rehearsal.seclusion import hide
+
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A machine that is played: its folder, and the environment in it."""
+
+    folder: Path
+    environment: WorkerEnvironment
+
+    @property
+    def death(self) -> str:
+        """By what exception a worker process has ended, "" if none has."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / "died").read_text(encoding="utf-8")
+        return ""
+
+
+def set_up(folder: Path, graph: Pipeline, read: Read, beam_version: str) -> Worker:
+    """Fetch what was staged and install it, as a worker does when it starts. Raises `InstallError`."""
+    staged = folder / "staged"
+    staged.mkdir(parents=True)
+    for file in staged_files(graph):
+        (staged / file.name).write_bytes(read(file.url) or b"")
+    environment = worker_environment(folder / "python", staged, beam_version)
+    shutil.copyfile(boot.__file__, folder / "boot.py")
+    return Worker(folder, environment)
+
+
+def seclude(worker: Worker, beam_version: str, hidden: list[Path]) -> None:
+    """From now on the worker does not see what is below `hidden`, but for its own environment and folder."""
+    base = base_environment(beam_version)
+    hide(worker.environment.site_packages, hidden, [worker.folder, base])
+
+
+class Running:
+    """A graph that runs on Prism, with processes in the worker's environment as its workers."""
+
+    def __init__(self, server: PrismJobServer, result: portable_runner.PipelineResult, worker: Worker) -> None:
+        self._server, self._result, self._worker = server, result, worker
+        self._error = ""
+        self._is_cancelled = False
+        self._thread = threading.Thread(target=self._wait, name="rehearsed job", daemon=True)
+        self._thread.start()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ran to its end, failed, or was cancelled."""
+        return not self._thread.is_alive() or bool(self._worker.death)
+
+    @property
+    def error(self) -> str:
+        """Why it failed, "" if it did not; Python's traceback where a worker raised."""
+        return "" if self._is_cancelled else self._error or self._worker.death
+
+    def cancel(self) -> None:
+        """Stop it; what it has committed stays."""
+        self._is_cancelled = True
+        self._result.cancel()
+        self._thread.join(_STOP_S)
+
+    def _wait(self) -> None:
+        try:
+            self._result.wait_until_finish()
+        except Exception as error:
+            self._error = str(error) or repr(error)
+
+
+@contextlib.contextmanager
+def running(
+    graph: Pipeline, options: Mapping[str, Any], worker: Worker, environment: Mapping[str, str], prism: str
+) -> Iterator[Running]:
+    """Run a staged graph; `options` are those of the job, `environment` are variables that a worker has."""
+    (worker.folder / "options.json").write_text(json.dumps({"options": dict(options)}), encoding="utf-8")
+    address, pool = BeamFnExternalWorkerPoolServicer.start(
+        use_process=True, container_executable=str(_start_script(worker, environment))
+    )
+    given = PipelineOptions.from_dictionary({**options, "prism_location": prism, "environment_type": "EXTERNAL"})
+    _be_quiet()
+    server = PrismJobServer(given)
+    try:
+        handle = portable_runner.JobServiceHandle(server.start(), given, retain_unknown_options=True)
+        result = portable_runner.PipelineResult(handle.job_service, *handle.submit(_with_workers_at(graph, address)))
+        yield Running(server, result, worker)
+    finally:
+        server.stop()
+        pool.stop(_STOP_S).wait()
+
+
+def _with_workers_at(graph: Pipeline, address: str) -> Pipeline:
+    """The graph, whose containers are replaced by workers that a pool starts; the files are installed already."""
+    changed = Pipeline()
+    changed.CopyFrom(graph)
+    payload = beam_runner_api_pb2.ExternalPayload()
+    payload.endpoint.url = address
+    for environment in changed.components.environments.values():
+        environment.urn = common_urns.environments.EXTERNAL.urn
+        environment.payload = payload.SerializeToString()
+        del environment.dependencies[:]
+    return changed
+
+
+def _start_script(worker: Worker, environment: Mapping[str, str]) -> Path:
+    """What the pool starts: a shell that forgets this process's environment, and boots a worker."""
+    home = worker.folder / "home"
+    home.mkdir(exist_ok=True)
+    variables = {"HOME": str(home), "PATH": f"{worker.environment.folder}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    words = [f"{name}={value}" for name, value in (variables | dict(environment)).items()]
+    command = ["env", "-i", *words, str(worker.environment.python), str(worker.folder / "boot.py")]
+    script = worker.folder / "start"
+    quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
+    script.write_text(f"#!/bin/sh\ncd '{home}' && exec {quoted} \"$@\" >>'{worker.folder}/log' 2>&1\n", encoding="utf-8")
+    script.chmod(0o700)
+    return script
+
+
+def _be_quiet() -> None:
+    """What goes wrong is told by the job's state; the servers' own words go nowhere."""
+    for name in ("PrismJobServer", "apache_beam"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
+
+
+def store_variables(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """A client's variables for the stand-in of the store, with the credentials file in a worker's own folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = dict(variables)
+    name = "GOOGLE_APPLICATION_CREDENTIALS"
+    if name in kept:
+        kept[name] = shutil.copy(kept[name], folder / "credentials.json")
+    return {name: os.fspath(value) for name, value in kept.items()}
