@@ -65,7 +65,7 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io, transforms 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	mkdir -p build/typecheck/taskreel
-	for file in __init__ __main__ app capturing planning publishing service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
+	for file in __init__ __main__ app capturing planning publishing rehearsing service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
 	for folder in capture io pipelines rehearsal transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms \
 		-p taskreel.capture.recorder -p taskreel.capture.sources -p taskreel.capture.publisher -p taskreel.capture.watchers \

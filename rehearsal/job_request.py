@@ -46,7 +46,9 @@ class Staged:
 def options_of(job: dataflow.Job) -> dict[str, Any]:
     """The pipeline options, as workers get them: a number in the request is a double, and 8 is no 8.0 here."""
     given = MessageToDict(dataflow.Job.pb(job).environment.sdk_pipeline_options).get("options", {})
-    return {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in given.items()}
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in given.items()
+    }
 
 
 def staged_files(graph: Pipeline) -> list[Staged]:

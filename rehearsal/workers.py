@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,9 +43,12 @@ class Worker:
     @property
     def death(self) -> str:
         """By what exception a worker process has ended, "" if none has."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self.folder / "died").read_text(encoding="utf-8")
-        return ""
+        return _text(self.folder / "died")
+
+    @property
+    def said(self) -> str:
+        """What its processes printed: all there is of one that did not get as far as Python's exceptions."""
+        return _text(self.folder / "log")
 
 
 def set_up(folder: Path, graph: Pipeline, read: Read, beam_version: str) -> Worker:
@@ -60,8 +64,8 @@ def set_up(folder: Path, graph: Pipeline, read: Read, beam_version: str) -> Work
 
 def seclude(worker: Worker, beam_version: str, hidden: list[Path]) -> None:
     """From now on the worker does not see what is below `hidden`, but for its own environment and folder."""
-    base = base_environment(beam_version)
-    hide(worker.environment.site_packages, hidden, [worker.folder, base])
+    seen = [worker.folder, base_environment(beam_version), Path(sys.base_prefix)]
+    hide(worker.environment.site_packages, hidden, seen)
 
 
 class Running:
@@ -82,7 +86,11 @@ class Running:
     @property
     def error(self) -> str:
         """Why it failed, "" if it did not; Python's traceback where a worker raised."""
-        return "" if self._is_cancelled else self._error or self._worker.death
+        if self._is_cancelled:
+            return ""
+        if "get control connection" in self._error:  # Prism has waited for a worker in vain
+            return self._worker.death or self._worker.said or self._error
+        return self._error or self._worker.death
 
     def cancel(self) -> None:
         """Stop it; what it has committed stays."""
@@ -135,19 +143,28 @@ def _start_script(worker: Worker, environment: Mapping[str, str]) -> Path:
     """What the pool starts: a shell that forgets this process's environment, and boots a worker."""
     home = worker.folder / "home"
     home.mkdir(exist_ok=True)
-    variables = {"HOME": str(home), "PATH": f"{worker.environment.folder}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    variables = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
+    variables["PATH"] = f"{worker.environment.folder}/bin:/usr/bin:/bin"
     words = [f"{name}={value}" for name, value in (variables | dict(environment)).items()]
     command = ["env", "-i", *words, str(worker.environment.python), str(worker.folder / "boot.py")]
     script = worker.folder / "start"
     quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
-    script.write_text(f"#!/bin/sh\ncd '{home}' && exec {quoted} \"$@\" >>'{worker.folder}/log' 2>&1\n", encoding="utf-8")
+    script.write_text(
+        f"#!/bin/sh\ncd '{home}' && exec {quoted} \"$@\" >>'{worker.folder}/log' 2>&1\n", encoding="utf-8"
+    )
     script.chmod(0o700)
     return script
 
 
+def _text(file: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
 def _be_quiet() -> None:
     """What goes wrong is told by the job's state; the servers' own words go nowhere."""
-    for name in ("PrismJobServer", "apache_beam"):
+    for name in ("PrismJobServer", "apache_beam", "root"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
 

@@ -18,6 +18,7 @@ import typer
 import taskreel.capturing
 import taskreel.planning
 import taskreel.publishing
+import taskreel.rehearsing
 import taskreel.service
 import taskreel.upkeep  # noqa: F401  they register their commands
 from taskreel.app import (

@@ -1,0 +1,83 @@
+"""What to do about an error that a launch or a worker ends with: one line for a person, from the text of a traceback."""
+
+from __future__ import annotations
+
+import re
+
+_REMEDIES: tuple[tuple[str, str], ...] = (
+    (
+        r"FileNotFoundError: .*of the launching machine.*?: '(?P<it>[^']+)'",
+        "{it} is a file of the launching machine, which no worker has: ship it in the package (package_data), or put it "
+        "into the store",
+    ),
+    (
+        r"FileNotFoundError: .*site-packages/(?P<it>[^']+)'",
+        "{it} is not in the package that was shipped: name it in package_data of its setup.py (and in MANIFEST.in)",
+    ),
+    (
+        r"ModuleNotFoundError: No module named '(?P<it>[^']+)'",
+        "{it} can be imported where the job is launched, and not on a worker: name its package in install_requires of "
+        "the setup.py that is shipped, or move the module into that package",
+    ),
+    (
+        r"No matching distribution found for (?P<it>[^\s(]+)",
+        "{it} is asked for, and no package index has it for the workers' Python: mend install_requires",
+    ),
+    (
+        r"requires a different Python: (?P<it>[^\n]+)",
+        "the workers' Python is another than the package allows ({it}): mend python_requires, or launch with that Python",
+    ),
+    (
+        r"cannot pickle '(?P<it>[^']+)'",
+        "a step holds a {it}, which cannot be sent to a worker: make it in the DoFn's setup(), not in __init__ or "
+        "around a function",
+    ),
+    (
+        r"transform with label \"(?P<it>[^\"]+)\" already exists",
+        'two steps have the label {it}: give each a label of its own ("Name" >> step)',
+    ),
+    (
+        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main__'",
+        "{it} is in the main program, which a worker does not run: move it into the package, or hand it over as an argument",
+    ),
+    (
+        r"NameError: name '(?P<it>[^']+)' is not defined",
+        "{it} is set in the main program, which a worker does not run: move it into the package, or import it in the step",
+    ),
+    (
+        r"os\.environ.*KeyError: '(?P<it>[^']+)'",
+        "the variable {it} is set where the job is launched, and not on a worker: read it at launch, and hand its value "
+        "over as an option (a secret never: workers read it from Secret Manager)",
+    ),
+    (
+        r"DefaultCredentialsError",
+        "there are no credentials: gcloud auth application-default login",
+    ),
+    (
+        r"(?P<it>setup\.py)",
+        "the package of --setup_file cannot be built: try it by hand, `python {it} sdist` in its folder",
+    ),
+)
+
+
+def remedy(text: str) -> str:
+    """What to do about an error, "" if that is not known."""
+    for pattern, sentence in _REMEDIES:
+        found = re.search(pattern, text, re.DOTALL if "environ" in pattern else 0)
+        if found:
+            names = found.groupdict()
+            return sentence.format(it=names.get("it") or names.get("also"))
+    return ""
+
+
+def last_line(text: str) -> str:
+    """The line that says what happened: the last that is no frame of a traceback."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if re.match(r"(taskreel: |[\w.]*(Error|Exception|Refused)\b)", line)]
+    return (said or lines or ["nothing was said"])[-1]
+
+
+def explained(text: str) -> str:
+    """An error in one line, with what to do about it."""
+    what, do = last_line(text), remedy(text)
+    return f"{what}: {do}" if do else what

@@ -1,0 +1,137 @@
+"""The commands that play a launch in the cloud on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taskreel.app import FAULTS, GOOD, JsonOption, app, duration_s, fail, without_warnings
+
+if TYPE_CHECKING:
+    from taskreel.rehearsal.dataflow import Launch, Report
+
+rehearse = typer.Typer(name="rehearse", help="Play a launch in the cloud on this machine.", no_args_is_help=True)
+app.add_typer(rehearse)
+
+_PRISM = ("TASKREEL_PRISM", ".cache/bin/prism")
+
+
+@rehearse.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: taskreel rehearse dataflow --input out/people --output out/rehearsed --setup_file=./setup.py",
+)
+def dataflow(
+    context: typer.Context,
+    input_: Annotated[
+        str,
+        typer.Option("--input", help="Folder of segments; or the gs:// place of the real launch, with --sample."),
+    ] = "",
+    output: Annotated[
+        str, typer.Option(help="Folder for the dataset that comes out; or the gs:// place of the real launch.")
+    ] = "",
+    sample: Annotated[
+        Path | None, typer.Option(help="With --input gs://…: the folder of segments that is put there, e.g. a day.")
+    ] = None,
+    main: Annotated[
+        Path | None, typer.Option(help="Rehearse this Python program, which takes Beam's options, in place of run.")
+    ] = None,
+    patience: Annotated[str, typer.Option(help="So long each part may take, e.g. 10m.")] = "10m",
+    prism: Annotated[
+        str, typer.Option(help="Prism's binary.", show_default="$TASKREEL_PRISM, .cache/bin/prism, or from PATH")
+    ] = "",
+    json_: JsonOption = False,
+) -> None:
+    """Launch on Dataflow, with stand-ins of the service and the store: nothing leaves this machine.
+
+    The real DataflowRunner submits. The request is checked, the package is installed into a fresh environment, and the
+    job runs there with what was staged, and nothing else. Takes the options of `taskreel run`, and Beam's: give those of
+    the real launch. A stream is stopped, and started once more. Exit code 1 if the launch would have failed.
+    """
+    without_warnings()
+    try:
+        from taskreel.rehearsal import dataflow as rehearsal
+    except ImportError as error:
+        fail(f"rehearse needs the extra `rehearse` (pip install 'taskreel[rehearse]'): {error}")
+    launch, folder = _launch(context.args, input_, output, sample, main, patience, prism)
+    say = (lambda name: None) if json_ else (lambda name: print(f"taskreel: {name} …", file=sys.stderr, flush=True))
+    try:
+        report, objects = rehearsal.rehearse(launch, say)
+    except rehearsal.RehearsalError as error:
+        fail(str(error))
+    faults = report.faults or (_written(objects, folder) if main is None else [])
+    _print(report, faults, folder, json_)
+    raise typer.Exit(FAULTS if faults else GOOD)
+
+
+def _launch(
+    args: list[str], input_: str, output: str, sample: Path | None, main: Path | None, patience: str, prism: str
+) -> tuple[Launch, Path | None]:
+    """The launch, and the folder for its dataset."""
+    from taskreel.rehearsal.dataflow import Launch, with_taskreel_run
+
+    try:
+        patience_s = duration_s("--patience", patience)
+    except ValueError as error:
+        fail(str(error))
+    named = prism or os.environ.get(_PRISM[0]) or shutil.which("prism") or _PRISM[1]
+    launch = Launch(main=(sys.executable, str(main)), options=tuple(args), prism=named, patience_s=patience_s)
+    if main is not None:
+        if not main.is_file():
+            fail(f"--main {main}: there is no such file")
+        return launch, None
+    if not input_ or not output:
+        fail("--input and --output: where the segments are, and where the dataset goes (or --main, another program)")
+    remote_input, remote_output = input_.startswith("gs://"), output.startswith("gs://")
+    folder = None if remote_output else Path(output)
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        fail(f"--output {output}: is not empty; choose an empty place")
+    found = sample if remote_input else Path(input_)
+    if found is None:
+        fail(f"--input {input_}: a rehearsal reads nothing from the cloud; give --sample, a folder of segments")
+    if not found.is_dir():
+        fail(f"{'--sample' if remote_input else '--input'} {found}: there is no such folder")
+    launch = Launch(main=(), options=tuple(args), prism=named, sample=found, patience_s=patience_s)
+    return with_taskreel_run(
+        launch, input_ if remote_input else launch.input, output if remote_output else launch.output
+    ), folder
+
+
+def _written(objects: dict[str, bytes], folder: Path | None) -> list[str]:
+    """Write the dataset, which has to be without faults, into the folder; what is wrong with it."""
+    import tempfile
+
+    from taskreel.io import dataset as datasets
+    from taskreel.io.verify import faults
+
+    with tempfile.TemporaryDirectory(prefix="taskreel-rehearsed-") as temporary:
+        place = folder or Path(temporary)
+        for name, data in objects.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(data)
+        try:
+            return [f"the dataset: {fault}" for fault in faults(datasets.open(str(place)))]
+        except FileNotFoundError:
+            return ["the job has ended well, and there is no dataset at --output"]
+
+
+def _print(report: Report, faults: list[str], folder: Path | None, json_: bool) -> None:
+    if json_:
+        print(json.dumps({"parts": [asdict(part) for part in report.parts], "faults": faults}, sort_keys=True))
+        return
+    for part in report.parts:
+        print(f"{'FAULT' if part.faults else 'good':6} {part.wall_s:6.1f} s  {part.name}")
+    for fault in faults:
+        print(f"\n{fault}")
+    if not faults:
+        print(
+            "\nThis launch would go well, as far as it can be seen here: docs/operations.md says what is not rehearsed."
+        )
+    if not faults and folder:
+        print(f"next: taskreel inspect {folder}")

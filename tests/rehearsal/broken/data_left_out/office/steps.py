@@ -1,0 +1,16 @@
+"""The step of this job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+
+
+class Work(beam.DoFn):
+    """Works."""
+
+    def process(self, element: int) -> Iterator[int]:
+        """Work."""
+        yield element + len(Path(__file__).with_name("words.txt").read_text())

@@ -1,0 +1,17 @@
+"""The step of this job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+
+import __main__
+
+
+class Work(beam.DoFn):
+    """Works."""
+
+    def process(self, element: int) -> Iterator[int]:
+        """Work."""
+        yield element + __main__.LEVEL
