@@ -19,7 +19,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from taskreel.io.card import write_card
 from taskreel.io.names import SegmentName, SegmentNameError
@@ -31,6 +31,7 @@ from taskreel.pipelines.incremental import incremental_pipeline
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions
 from taskreel.pipelines.runners import can_stream, resolve_runner
 from taskreel.pipelines.streaming import streaming_pipeline
+from taskreel.pipelines.waiting import is_only_described, wait
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
 from taskreel.transforms.known import Base, is_consumed
@@ -47,6 +48,10 @@ class LaunchError(ValueError):
 
 class LostRaceError(RuntimeError):
     """Another run has committed since this one began; nothing was changed."""
+
+
+class OnlyDescribedError(RuntimeError):
+    """There is no job to wait for: a template was asked for, and was written."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,9 @@ def _run_to_the_end(
         pipeline = beam.Pipeline(runner, options=options)
         wire(pipeline, begun)
         result = pipeline.run()
-        result.wait_until_finish()
+        if is_only_described(result):
+            raise OnlyDescribedError("the job is described at --template_location, and was not started")
+        wait(result, may_be_stopped=options.view_as(StandardOptions).streaming)
     return begun, result
 
 

@@ -1,4 +1,4 @@
-"""What a worker's container runs first, here by a worker's own Python: learn where the runner is, then be an SDK worker.
+"""What a worker's container runs first, here by its own Python: learn where the runner is, then be an SDK worker.
 
 It is copied beside the worker's environment and imports nothing of taskreel: the worker may not have it. Its arguments
 are those of Beam's container contract. A worker that ends by an exception leaves it in the file `died`.

@@ -1,5 +1,7 @@
-"""Rehearse a launch on Dataflow, on this machine: the real DataflowRunner submits to stand-ins of the service and of the
-store, the request is checked, and the job runs in an environment that has only what was staged.
+"""Rehearse a launch on Dataflow, on this machine.
+
+The real DataflowRunner submits to stand-ins of the service and of the store, the request is checked, and the job runs in
+an environment that has only what was staged.
 """
 
 from __future__ import annotations

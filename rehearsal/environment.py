@@ -21,6 +21,11 @@ from pathlib import Path
 REQUIREMENTS, EXTRA_PACKAGES = "requirements.txt", "extra_packages.txt"
 WORKFLOW = ("workflow.tar.gz", "workflow.tar")
 _PATIENCE_S = 1200.0
+_VERSIONS = """
+import importlib.metadata, sys
+for name in sys.argv[1:]:
+    print(next((found.version for found in importlib.metadata.distributions(name=name)), ""))
+"""
 
 
 class InstallError(RuntimeError):
@@ -46,10 +51,7 @@ class WorkerEnvironment:
 
     def versions(self, *names: str) -> dict[str, str]:
         """The versions of some packages as a worker finds them, "" of one that it does not have."""
-        lines = ("import importlib.metadata as m, sys", "for name in sys.argv[1:]:") + (
-            " print(next((d.version for d in m.distributions(name=name)), ''))",
-        )
-        done = _run([str(self.python), "-c", "\n".join(lines), *names])
+        done = _run([str(self.python), "-c", _VERSIONS, *names])
         return dict(zip(names, done.stdout.splitlines(), strict=False))
 
 

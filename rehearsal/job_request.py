@@ -104,12 +104,12 @@ def _option_faults(options: Mapping[str, Any]) -> Iterator[str]:
         texts = [str(one) for one in value] if isinstance(value, list) else [str(value)]
         secret_name = _SECRET_NAME.search(name) and name not in _NO_SECRET and value
         if secret_name or any(_SECRET_VALUE.search(text) for text in texts):
-            yield f"--{name} carries a secret, and everybody who sees the job sees its options: use ADC, or Secret Manager"
+            yield f"--{name} carries a secret, and all who see the job see its options: use ADC, or Secret Manager"
         if name in _AT_THE_LAUNCHER:
             continue
         for text in texts:
             if text.startswith("/") and Path(text).exists():
-                yield f"--{name} {text}: a path of this machine, which no worker has; copy it to gs:// or into the package"
+                yield f"--{name} {text}: a path of this machine, which no worker has; copy it to gs://, or ship it"
 
 
 def _worker_faults(job: dataflow.Job) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _image_faults(image: str, sdk_name: str, sdk_version: str) -> Iterator[str]:
     if not own:
         return
     if own["beam"] != sdk_version:
-        yield f"the workers' image has Beam {own['beam']}, the launcher {sdk_version}: leave out --sdk_container_image, or install beam=={own['beam']}"
+        yield f"the workers' image has Beam {own['beam']}, the launcher {sdk_version}: leave out --sdk_container_image"
     if f"Python {own['python']} SDK" not in sdk_name:
         yield f"the workers' image has Python {own['python']}, the launcher is {sdk_name}: launch with that Python"
 
@@ -141,10 +141,10 @@ def _graph_faults(job: dataflow.Job, read: Read) -> Iterator[str]:
     place = str(options.get("pipelineUrl", ""))
     content = read(place) if place else None
     if content is None:
-        yield f"the graph is not staged ({place or 'no place is named'}): is --staging_location a place that you may write to?"
+        yield f"the graph is not staged ({place or 'no place is named'}): may you write to --staging_location?"
         return
     if hashlib.sha256(content).hexdigest() != options.get("pipelineProtoHash"):
-        yield f"the graph that is staged is not the one that was sent ({place}): do two launches share --staging_location?"
+        yield f"what is staged is not the graph that was sent ({place}): do two launches share --staging_location?"
     if len(content) > GRAPH_LIMIT_BYTES:
         yield (
             f"the graph has {len(content) / 1e6:.1f} MB, and the service takes {GRAPH_LIMIT_BYTES / 1e6:.0f}: "
@@ -184,6 +184,6 @@ def unstable_labels(first: Pipeline, second: Pipeline) -> list[str]:
     """Faults of labels that differ between two launches of the same job: an update would lose their state."""
     mine, others = set(labels(first)), set(labels(second))
     return [
-        f"the label {label!r} is another one at each launch: leave out --auto_unique_labels, and make labels of constants"
+        f"the label {label!r} is another one at each launch: make labels of constants, without --auto_unique_labels"
         for label in sorted(mine - others)[:3]
     ]

@@ -1,4 +1,4 @@
-"""A local stand-in for the Dataflow service's jobs: it takes a job, tells how it stands, and passes on what is asked of it.
+"""A local stand-in for the jobs of the Dataflow service: it takes a job, tells how it stands, passes on what is asked.
 
 It speaks as much of the REST API v1b3 as Beam's client uses. A request is parsed by the very message classes of that
 client, so a field that the service does not know is refused; and what `check` finds is answered as the service would,

@@ -1,14 +1,16 @@
-"""What to do about an error that a launch or a worker ends with: one line for a person, from the text of a traceback."""
+"""What to do about an error with which a launch or a worker ends: one line for a person, from a traceback."""
 
 from __future__ import annotations
 
 import re
 
+_LONGEST_CHARACTERS = 240
+
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (
         r"FileNotFoundError: .*of the launching machine.*?: '(?P<it>[^']+)'",
-        "{it} is a file of the launching machine, which no worker has: ship it in the package (package_data), or put it "
-        "into the store",
+        "{it} is a file of the launching machine, which no worker has: ship it in the package (package_data), or put "
+        "it into the store",
     ),
     (
         r"FileNotFoundError: .*site-packages/(?P<it>[^']+)'",
@@ -25,10 +27,11 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"requires a different Python: (?P<it>[^\n]+)",
-        "the workers' Python is another than the package allows ({it}): mend python_requires, or launch with that Python",
+        "the workers' Python is another than the package allows ({it}): mend python_requires, or launch with that "
+        "Python",
     ),
     (
-        r"cannot pickle '(?P<it>[^']+)'",
+        r"cannot pickle '(?P<it>[^']+)'|(?P<lock>Lock) objects should only be shared between processes",
         "a step holds a {it}, which cannot be sent to a worker: make it in the DoFn's setup(), not in __init__ or "
         "around a function",
     ),
@@ -37,17 +40,19 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         'two steps have the label {it}: give each a label of its own ("Name" >> step)',
     ),
     (
-        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main__'",
-        "{it} is in the main program, which a worker does not run: move it into the package, or hand it over as an argument",
+        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main__",
+        "{it} is in the main program, which a worker does not run: move it into the package, or hand it over as an "
+        "argument",
     ),
     (
         r"NameError: name '(?P<it>[^']+)' is not defined",
-        "{it} is set in the main program, which a worker does not run: move it into the package, or import it in the step",
+        "{it} is set in the main program, which a worker does not run: move it into the package, or import it in the "
+        "step",
     ),
     (
         r"os\.environ.*KeyError: '(?P<it>[^']+)'",
-        "the variable {it} is set where the job is launched, and not on a worker: read it at launch, and hand its value "
-        "over as an option (a secret never: workers read it from Secret Manager)",
+        "the variable {it} is set where the job is launched, and not on a worker: read it at launch, and hand its "
+        "value over as an option (a secret never: workers read it from Secret Manager)",
     ),
     (
         r"DefaultCredentialsError",
@@ -66,7 +71,7 @@ def remedy(text: str) -> str:
         found = re.search(pattern, text, re.DOTALL if "environ" in pattern else 0)
         if found:
             names = found.groupdict()
-            return sentence.format(it=names.get("it") or names.get("also"))
+            return sentence.format(it=names.get("it") or names.get("also") or "lock of processes")
     return ""
 
 
@@ -78,6 +83,11 @@ def last_line(text: str) -> str:
 
 
 def explained(text: str) -> str:
-    """An error in one line, with what to do about it."""
-    what, do = last_line(text), remedy(text)
-    return f"{what}: {do}" if do else what
+    """An error in one line: what to do about it, where that is known, and what was said."""
+    what, do = shortened(last_line(text)), remedy(text)
+    return f"{do} ({what})" if do else what
+
+
+def shortened(line: str) -> str:
+    """A line of a length that a person reads."""
+    return line if len(line) <= _LONGEST_CHARACTERS else f"{line[:_LONGEST_CHARACTERS]} …"

@@ -1,4 +1,4 @@
-"""A worker has none of the files of the machine that launched the job. Played on one machine, it must not see them either.
+"""A worker has no file of the machine that launched the job. Played on that machine, it must not see them either.
 
 A module of this text is put into the worker's environment, where Python imports it at every start: reading or writing a
 file below one of the hidden folders fails as if it were not there. Only what Python itself opens is seen by the hook;

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import sys
@@ -115,7 +114,6 @@ def running(
         use_process=True, container_executable=str(_start_script(worker, environment))
     )
     given = PipelineOptions.from_dictionary({**options, "prism_location": prism, "environment_type": "EXTERNAL"})
-    _be_quiet()
     server = PrismJobServer(given)
     try:
         handle = portable_runner.JobServiceHandle(server.start(), given, retain_unknown_options=True)
@@ -160,13 +158,6 @@ def _text(file: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         return file.read_text(encoding="utf-8", errors="replace")
     return ""
-
-
-def _be_quiet() -> None:
-    """What goes wrong is told by the job's state; the servers' own words go nowhere."""
-    for name in ("PrismJobServer", "apache_beam", "root"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
-        logging.getLogger(name).propagate = False
 
 
 def store_variables(variables: Mapping[str, str], folder: Path) -> dict[str, str]:

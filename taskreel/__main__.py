@@ -329,9 +329,10 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
 
     from taskreel.io import dataset as datasets
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.launch import LaunchError, LostRaceError, launch
+    from taskreel.pipelines.launch import LaunchError, LostRaceError, OnlyDescribedError, launch
     from taskreel.pipelines.summary import facts, nothing_new, print_summary, run_facts
     from taskreel.pipelines.terminal import progress_display
+    from taskreel.pipelines.waiting import JobFailedError
 
     console = Console(stderr=True)
     try:
@@ -341,6 +342,11 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
         fail(str(error))
     except LostRaceError as error:
         fail(str(error), BUSY)
+    except JobFailedError as error:
+        fail(str(error), FAULTS)
+    except OnlyDescribedError as error:
+        print(json.dumps({"described": True}) if json_ else f"taskreel: {error}")
+        return
     of_run = {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id, "new": outcome.is_new}
     if not outcome.is_new:
         found = {"version": outcome.version, "waiting": outcome.waiting}
@@ -360,8 +366,9 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
     from rich.console import Console
 
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.launch import LaunchError, launch_stream
+    from taskreel.pipelines.launch import LaunchError, OnlyDescribedError, launch_stream
     from taskreel.pipelines.terminal import progress_display
+    from taskreel.pipelines.waiting import JobFailedError
 
     signal.signal(signal.SIGINT, _interrupted)
     try:
@@ -369,6 +376,11 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
             commit = launch_stream(places, options, stream, beam_args, on_progress=show)
     except (LaunchError, StoreError) as error:
         fail(str(error))
+    except JobFailedError as error:
+        fail(str(error), FAULTS)
+    except OnlyDescribedError as error:
+        print(json.dumps({"described": True}) if json_ else f"taskreel: {error}")
+        return
     except KeyboardInterrupt:
         print("taskreel: stopped; what is committed stays, and the next start goes on from it", file=sys.stderr)
         return

@@ -51,10 +51,13 @@ def dataflow(
     """Launch on Dataflow, with stand-ins of the service and the store: nothing leaves this machine.
 
     The real DataflowRunner submits. The request is checked, the package is installed into a fresh environment, and the
-    job runs there with what was staged, and nothing else. Takes the options of `taskreel run`, and Beam's: give those of
-    the real launch. A stream is stopped, and started once more. Exit code 1 if the launch would have failed.
+    job runs there with what was staged, and nothing else. Give it the options of the real launch: those of `taskreel
+    run`, and Beam's. A stream is stopped, and started once more. Exit code 1 if the launch would have failed.
     """
+    import logging
+
     without_warnings()
+    logging.disable()  # Beam's servers mourn each job that fails; what is wrong is in the report
     try:
         from taskreel.rehearsal import dataflow as rehearsal
     except ImportError as error:

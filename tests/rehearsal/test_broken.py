@@ -14,7 +14,8 @@ BROKEN = Path(__file__).parent / "broken"
 
 FAULTS = {
     "missing_requirement": ("run", "polars can be imported where the job is launched", "install_requires"),
-    "lock_in_a_closure": ("launch", "holds a _thread.lock", "setup()"),
+    "lock_in_a_closure": ("launch", "holds a lock of processes", "setup()"),
+    "connection_in_a_step": ("launch", "holds a sqlite3.Connection", "setup()"),
     "module_beside_the_launcher": ("run", "office can be imported where the job is launched", "into that package"),
     "label_twice": ("launch", "two steps have the label Work", '"Name" >> step'),
     "graph_of_11_mb": ("launch", "the graph has 11.", "the service takes 10"),
@@ -62,9 +63,8 @@ def test_every_launch_of_the_list_has_its_fault_here() -> None:
 @pytest.mark.slow
 def test_what_is_sound_goes_well(prism: str) -> None:
     code, parts = rehearsed("sound", prism)
-    assert parts == dict.fromkeys(
-        ("launch", "install", "second launch: the same labels", "run", "end of the launcher"), []
-    )
+    assert list(parts) == ["launch", "install", "second launch: the same labels", "run", "end of the launcher"]
+    assert not any(parts.values())
     assert code == 0
 
 

@@ -1,7 +1,7 @@
 """A step is a function around a lock, which no worker can get."""
 
+import multiprocessing
 import sys
-import threading
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 def main(arguments: list[str]) -> None:
     with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
-        lock = threading.Lock()
+        lock = multiprocessing.Lock()
 
         def work(element: int) -> int:
             with lock:
