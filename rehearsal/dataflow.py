@@ -1,7 +1,7 @@
 """Rehearse a launch on Dataflow, on this machine.
 
-The real DataflowRunner submits to stand-ins of the service and of the store, the request is checked, and the job runs in
-an environment that has only what was staged.
+The real DataflowRunner submits to stand-ins of the service and of the store, the request is checked, and the job runs
+in an environment that has only what was staged.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from apache_beam.portability.api.beam_runner_api_pb2 import Pipeline
 from google.cloud import dataflow_v1beta3 as dataflow
+from google.cloud.dataflow_v1beta3 import JobState as State
 from google.protobuf.json_format import MessageToDict
 
 from taskreel.rehearsal import workers
 from taskreel.rehearsal.environment import InstallError
 from taskreel.rehearsal.gcs.server import GcsServer
-from taskreel.rehearsal.job_request import Pipeline, options_of, request_faults, unstable_labels
-from taskreel.rehearsal.jobs_service import Job, JobsService, State
+from taskreel.rehearsal.job_request import options_of, request_faults, unstable_labels
+from taskreel.rehearsal.jobs_service import Job, JobsService
 from taskreel.rehearsal.remedies import explained
 
 BUCKET = "taskreel-rehearsal"
@@ -55,6 +57,8 @@ class Launch:
     input: str = f"{PLACE}/in"
     """Where the sample lies in the store."""
     output: str = f"{PLACE}/out"
+    before: Path | None = None
+    """A folder with the dataset that lies at the output when the job begins."""
     patience_s: float = 600.0
     """So long each part may take."""
 
@@ -109,9 +113,10 @@ def rehearse(launch: Launch, begins: Callable[[str], None] = lambda name: None) 
         contextlib.suppress(_Failed),
     ):
         stage = _Stage(launch, gcs, jobs, Path(folder), report, begins)
+        _load(gcs, launch.output, _files(launch.before))
         lives = _halves(launch.sample) if launch.is_streaming else [_files(launch.sample)]
         for number, files in enumerate(lives, 1):
-            _load(gcs, launch, files)
+            _load(gcs, launch.input, files)
             stage.play(f", life {number}" if launch.is_streaming else "")
         return report, _objects(gcs, launch.output)
     return report, {}
@@ -314,10 +319,11 @@ def _buckets(launch: Launch) -> set[str]:
     return {place.removeprefix("gs://").partition("/")[0] for place in places}
 
 
-def _files(sample: Path | None) -> list[tuple[str, Path]]:
-    """(name below the sample, file), sorted."""
-    found = [path for path in sample.rglob("*") if path.is_file()] if sample else []
-    return sorted((path.relative_to(sample).as_posix(), path) for path in found) if sample else []
+def _files(folder: Path | None) -> list[tuple[str, Path]]:
+    """(name below the folder, file), sorted; nothing where there is no folder."""
+    if folder is None:
+        return []
+    return sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
 
 
 def _halves(sample: Path | None) -> list[list[tuple[str, Path]]]:
@@ -328,8 +334,8 @@ def _halves(sample: Path | None) -> list[list[tuple[str, Path]]]:
     return [[file for file in files if file not in segments or file in early], segments[len(early) :]]
 
 
-def _load(gcs: GcsServer, launch: Launch, files: Sequence[tuple[str, Path]]) -> None:
-    bucket, prefix = _split(launch.input)
+def _load(gcs: GcsServer, place: str, files: Sequence[tuple[str, Path]]) -> None:
+    bucket, prefix = _split(place)
     for name, path in files:
         gcs.put(bucket, f"{prefix}{name}", path.read_bytes())
 

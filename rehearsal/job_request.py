@@ -16,10 +16,10 @@ from typing import Any
 
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.api.beam_runner_api_pb2 import Pipeline
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.protobuf.json_format import MessageToDict
 
-Pipeline = beam_runner_api_pb2.Pipeline
 Read = Callable[[str], bytes | None]
 """The bytes that were staged at a `gs://` place, None if there is nothing."""
 

@@ -19,8 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from google.cloud import dataflow_v1beta3 as dataflow
+from google.cloud.dataflow_v1beta3 import JobState as State
 
-State = dataflow.JobState
 _JOBS = re.compile(r"/v1b3/projects/[^/]+(/locations/(?P<region>[^/]+))?/jobs(?P<rest>/.*|:aggregated)?")
 _ENDED = (State.JOB_STATE_DONE, State.JOB_STATE_FAILED, State.JOB_STATE_CANCELLED, State.JOB_STATE_DRAINED)
 

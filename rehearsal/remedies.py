@@ -40,7 +40,7 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         'two steps have the label {it}: give each a label of its own ("Name" >> step)',
     ),
     (
-        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main__",
+        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main",
         "{it} is in the main program, which a worker does not run: move it into the package, or hand it over as an "
         "argument",
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import sys
 import threading
@@ -20,13 +19,14 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.api.beam_runner_api_pb2 import Pipeline
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
 from taskreel.rehearsal import boot
 from taskreel.rehearsal.environment import WorkerEnvironment, base_environment, worker_environment
-from taskreel.rehearsal.job_request import Pipeline, Read, staged_files
+from taskreel.rehearsal.job_request import Read, staged_files
 from taskreel.rehearsal.seclusion import hide
 
 _STOP_S = 10.0
@@ -166,5 +166,5 @@ def store_variables(variables: Mapping[str, str], folder: Path) -> dict[str, str
     kept = dict(variables)
     name = "GOOGLE_APPLICATION_CREDENTIALS"
     if name in kept:
-        kept[name] = shutil.copy(kept[name], folder / "credentials.json")
-    return {name: os.fspath(value) for name, value in kept.items()}
+        kept[name] = str(shutil.copy(kept[name], str(folder / "credentials.json")))
+    return kept

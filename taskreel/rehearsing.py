@@ -34,7 +34,8 @@ def dataflow(
         typer.Option("--input", help="Folder of segments; or the gs:// place of the real launch, with --sample."),
     ] = "",
     output: Annotated[
-        str, typer.Option(help="Folder for the dataset that comes out; or the gs:// place of the real launch.")
+        str,
+        typer.Option(help="Folder of the dataset, which may be there already; or the gs:// place of the real launch."),
     ] = "",
     sample: Annotated[
         Path | None, typer.Option(help="With --input gs://…: the folder of segments that is put there, e.g. a day.")
@@ -68,8 +69,9 @@ def dataflow(
         report, objects = rehearsal.rehearse(launch, say)
     except rehearsal.RehearsalError as error:
         fail(str(error))
-    faults = report.faults or (_written(objects, folder) if main is None else [])
-    _print(report, faults, folder, json_)
+    found, dataset_faults = ("", []) if report.faults or main else _written(objects, folder, launch.sample)
+    faults = report.faults + dataset_faults
+    _print(report, faults, found, folder, json_)
     raise typer.Exit(FAULTS if faults else GOOD)
 
 
@@ -93,21 +95,19 @@ def _launch(
         fail("--input and --output: where the segments are, and where the dataset goes (or --main, another program)")
     remote_input, remote_output = input_.startswith("gs://"), output.startswith("gs://")
     folder = None if remote_output else Path(output)
-    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        fail(f"--output {output}: is not empty; choose an empty place")
     found = sample if remote_input else Path(input_)
     if found is None:
         fail(f"--input {input_}: a rehearsal reads nothing from the cloud; give --sample, a folder of segments")
     if not found.is_dir():
         fail(f"{'--sample' if remote_input else '--input'} {found}: there is no such folder")
-    launch = Launch(main=(), options=tuple(args), prism=named, sample=found, patience_s=patience_s)
+    launch = Launch((), tuple(args), named, sample=found, before=folder, patience_s=patience_s)
     return with_taskreel_run(
         launch, input_ if remote_input else launch.input, output if remote_output else launch.output
     ), folder
 
 
-def _written(objects: dict[str, bytes], folder: Path | None) -> list[str]:
-    """Write the dataset, which has to be without faults, into the folder; what is wrong with it."""
+def _written(objects: dict[str, bytes], folder: Path | None, sample: Path | None) -> tuple[str, list[str]]:
+    """Write the dataset into the folder; what is in it, and what is wrong with it."""
     import tempfile
 
     from taskreel.io import dataset as datasets
@@ -115,18 +115,31 @@ def _written(objects: dict[str, bytes], folder: Path | None) -> list[str]:
 
     with tempfile.TemporaryDirectory(prefix="taskreel-rehearsed-") as temporary:
         place = folder or Path(temporary)
-        for name, data in objects.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(data)
+        _write(objects, place)
         try:
-            return [f"the dataset: {fault}" for fault in faults(datasets.open(str(place)))]
+            dataset = datasets.open(str(place))
         except FileNotFoundError:
-            return ["the job has ended well, and there is no dataset at --output"]
+            return "", ["the job has ended well, and there is no dataset at --output"]
+        names = {name for row in dataset.episodes().column("segments").to_pylist() for name in row}
+        files = len(list((sample or place).glob("segments/v1/**/*.parquet")))
+        page = f"version {dataset.version} of the dataset holds {len(names)} of {files} segments"
+        return page, [f"the dataset: {fault}" for fault in faults(dataset)]
 
 
-def _print(report: Report, faults: list[str], folder: Path | None, json_: bool) -> None:
+def _write(objects: dict[str, bytes], place: Path) -> None:
+    """Make a folder hold these objects; what lies there already is the same, or it was deleted by the job."""
+    for path in list(place.rglob("*")):
+        if path.is_file() and path.relative_to(place).as_posix() not in objects:
+            path.unlink()
+    for name, data in objects.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(data)
+
+
+def _print(report: Report, faults: list[str], found: str, folder: Path | None, json_: bool) -> None:
     if json_:
-        print(json.dumps({"parts": [asdict(part) for part in report.parts], "faults": faults}, sort_keys=True))
+        values = {"parts": [asdict(part) for part in report.parts], "faults": faults, "dataset": found}
+        print(json.dumps(values, sort_keys=True))
         return
     for part in report.parts:
         print(f"{'FAULT' if part.faults else 'good':6} {part.wall_s:6.1f} s  {part.name}")
