@@ -16,7 +16,6 @@ from typing import Any
 
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.portability.api.beam_runner_api_pb2 import Pipeline
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.protobuf.json_format import MessageToDict
 
@@ -51,7 +50,7 @@ def options_of(job: dataflow.Job) -> dict[str, Any]:
     }
 
 
-def staged_files(graph: Pipeline) -> list[Staged]:
+def staged_files(graph: beam_runner_api_pb2.Pipeline) -> list[Staged]:
     """What the environments of a graph depend on; raises `ValueError` for what no worker could fetch."""
     found = {}
     for environment in graph.components.environments.values():
@@ -64,7 +63,7 @@ def staged_files(graph: Pipeline) -> list[Staged]:
     return list(found.values())
 
 
-def labels(graph: Pipeline) -> list[str]:
+def labels(graph: beam_runner_api_pb2.Pipeline) -> list[str]:
     """The labels of all steps; by them the service knows a step again when a job is updated."""
     return sorted(step.unique_name for step in graph.components.transforms.values())
 
@@ -150,18 +149,18 @@ def _graph_faults(job: dataflow.Job, read: Read) -> Iterator[str]:
             f"the graph has {len(content) / 1e6:.1f} MB, and the service takes {GRAPH_LIMIT_BYTES / 1e6:.0f}: "
             "a step holds data; read it from a file, or give it as a side input"
         )
-    graph = Pipeline.FromString(content)
+    graph = beam_runner_api_pb2.Pipeline.FromString(content)
     yield from _label_faults(graph)
     yield from _staging_faults(job, graph, read)
 
 
-def _label_faults(graph: Pipeline) -> Iterator[str]:
+def _label_faults(graph: beam_runner_api_pb2.Pipeline) -> Iterator[str]:
     for label, times in Counter(labels(graph)).items():
         if label and times > 1:
             yield f"{times} steps have the label {label!r}: give each a label of its own"
 
 
-def _staging_faults(job: dataflow.Job, graph: Pipeline, read: Read) -> Iterator[str]:
+def _staging_faults(job: dataflow.Job, graph: beam_runner_api_pb2.Pipeline, read: Read) -> Iterator[str]:
     try:
         staged = staged_files(graph)
     except ValueError as error:
@@ -180,7 +179,7 @@ def _staging_faults(job: dataflow.Job, graph: Pipeline, read: Read) -> Iterator[
                 yield f"the package {package.name} is at {package.location}, which the graph does not know"
 
 
-def unstable_labels(first: Pipeline, second: Pipeline) -> list[str]:
+def unstable_labels(first: beam_runner_api_pb2.Pipeline, second: beam_runner_api_pb2.Pipeline) -> list[str]:
     """Faults of labels that differ between two launches of the same job: an update would lose their state."""
     mine, others = set(labels(first)), set(labels(second))
     return [

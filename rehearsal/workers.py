@@ -19,7 +19,6 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.portability.api.beam_runner_api_pb2 import Pipeline
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
@@ -50,7 +49,7 @@ class Worker:
         return _text(self.folder / "log")
 
 
-def set_up(folder: Path, graph: Pipeline, read: Read, beam_version: str) -> Worker:
+def set_up(folder: Path, graph: beam_runner_api_pb2.Pipeline, read: Read, beam_version: str) -> Worker:
     """Fetch what was staged and install it, as a worker does when it starts. Raises `InstallError`."""
     staged = folder / "staged"
     staged.mkdir(parents=True)
@@ -106,7 +105,11 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    graph: Pipeline, options: Mapping[str, Any], worker: Worker, environment: Mapping[str, str], prism: str
+    graph: beam_runner_api_pb2.Pipeline,
+    options: Mapping[str, Any],
+    worker: Worker,
+    environment: Mapping[str, str],
+    prism: str,
 ) -> Iterator[Running]:
     """Run a staged graph; `options` are those of the job, `environment` are variables that a worker has."""
     (worker.folder / "options.json").write_text(json.dumps({"options": dict(options)}), encoding="utf-8")
@@ -124,9 +127,9 @@ def running(
         pool.stop(_STOP_S).wait()
 
 
-def _with_workers_at(graph: Pipeline, address: str) -> Pipeline:
+def _with_workers_at(graph: beam_runner_api_pb2.Pipeline, address: str) -> beam_runner_api_pb2.Pipeline:
     """The graph, whose containers are replaced by workers that a pool starts; the files are installed already."""
-    changed = Pipeline()
+    changed = beam_runner_api_pb2.Pipeline()
     changed.CopyFrom(graph)
     payload = beam_runner_api_pb2.ExternalPayload()
     payload.endpoint.url = address
