@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.cloud.dataflow_v1beta3 import JobState as State
 from google.protobuf.json_format import MessageToDict
@@ -143,9 +143,7 @@ class _Stage:
         with self._launcher(life) as launcher:
             with self._part(f"launch{life}") as faults:
                 job = self._submitted(launcher, faults)
-            graph = beam_runner_api_pb2.Pipeline.FromString(
-                self.read(str(options_of(job.request)["pipelineUrl"])) or b""
-            )
+            graph = proto.Pipeline.FromString(self.read(str(options_of(job.request)["pipelineUrl"])) or b"")
             with ThreadPoolExecutor(1) as pool:
                 again = None if life.endswith("2") else pool.submit(self._graph_again)
                 with self._part(f"install{life}") as faults:
@@ -214,7 +212,7 @@ class _Stage:
             return "the launcher ended without a job: does the program call pipeline.run()?"
         return explained(self._said())
 
-    def _graph_again(self) -> beam_runner_api_pb2.Pipeline | str:
+    def _graph_again(self) -> proto.Pipeline | str:
         """The graph that a second launch of the same job makes, without a job; or why there is none."""
         place = f"{PLACE}/again"
         more = (f"--template_location={place}/job.json", f"--staging_location={place}", "--job_name=again")
@@ -227,9 +225,9 @@ class _Stage:
             check=False,
         )
         found = [data for name, data in _objects(self.gcs, place).items() if name.endswith("/pipeline.pb")]
-        return beam_runner_api_pb2.Pipeline.FromString(found[-1]) if found else explained(done.stderr)
+        return proto.Pipeline.FromString(found[-1]) if found else explained(done.stderr)
 
-    def _installed(self, job: Job, graph: beam_runner_api_pb2.Pipeline, life: str, faults: list[str]) -> workers.Worker:
+    def _installed(self, job: Job, graph: proto.Pipeline, life: str, faults: list[str]) -> workers.Worker:
         beam_version = str(MessageToDict(dataflow.Job.pb(job.request).environment.user_agent)["version"])
         folder = self.folder / f"worker{len(self.jobs.jobs)}"
         try:
@@ -254,7 +252,7 @@ class _Stage:
         places += [self.launch.sample] if self.launch.sample else []
         return [place for place in places if str(place.resolve()) not in ("/", "/usr", "/etc")]
 
-    def _run(self, job: Job, graph: beam_runner_api_pb2.Pipeline, worker: workers.Worker) -> list[str]:
+    def _run(self, job: Job, graph: proto.Pipeline, worker: workers.Worker) -> list[str]:
         variables = workers.store_variables(self.gcs.env(), worker.folder / "credentials")
         options = options_of(job.request)
         until_s = time.monotonic() + self.launch.patience_s
@@ -309,7 +307,7 @@ def _check(launch: Launch) -> None:
         raise RehearsalError(f"there is no Prism at {launch.prism or 'any known place'}: make prism, or give --prism")
 
 
-def _label_faults(graph: beam_runner_api_pb2.Pipeline, again: Future[beam_runner_api_pb2.Pipeline | str]) -> list[str]:
+def _label_faults(graph: proto.Pipeline, again: Future[proto.Pipeline | str]) -> list[str]:
     second = again.result()
     return [f"a second launch fails: {second}"] if isinstance(second, str) else unstable_labels(graph, second)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from apache_beam.portability import common_urns
-from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.protobuf.json_format import MessageToDict
 
@@ -50,52 +50,54 @@ def options_of(job: dataflow.Job) -> dict[str, Any]:
     }
 
 
-def staged_files(graph: beam_runner_api_pb2.Pipeline) -> list[Staged]:
+def staged_files(graph: proto.Pipeline) -> list[Staged]:
     """What the environments of a graph depend on; raises `ValueError` for what no worker could fetch."""
     found = {}
     for environment in graph.components.environments.values():
         for dependency in environment.dependencies:
             if dependency.type_urn != common_urns.artifact_types.URL.urn:
                 raise ValueError(f"a dependency of the workers is not staged ({dependency.type_urn})")
-            place = beam_runner_api_pb2.ArtifactUrlPayload.FromString(dependency.type_payload)
-            role = beam_runner_api_pb2.ArtifactStagingToRolePayload.FromString(dependency.role_payload)
+            place = proto.ArtifactUrlPayload.FromString(dependency.type_payload)
+            role = proto.ArtifactStagingToRolePayload.FromString(dependency.role_payload)
             found[place.url] = Staged(place.url, role.staged_name or place.url.rpartition("/")[2], place.sha256)
     return list(found.values())
 
 
-def labels(graph: beam_runner_api_pb2.Pipeline) -> list[str]:
+def labels(graph: proto.Pipeline) -> list[str]:
     """The labels of all steps; by them the service knows a step again when a job is updated."""
     return sorted(step.unique_name for step in graph.components.transforms.values())
 
 
 def request_faults(job: dataflow.Job, read: Read) -> list[str]:
     """What is wrong with a request, each with what to do; nothing if the service would take it."""
-    return [*_field_faults(job), *_option_faults(options_of(job)), *_worker_faults(job), *_graph_faults(job, read)]
+    missing = _missing(job)
+    if missing:
+        return [f"the request lacks {', '.join(missing)}: is this Beam's DataflowRunner?"]
+    return [*_name_faults(job), *_option_faults(options_of(job)), *_worker_faults(job), *_graph_faults(job, read)]
 
 
-def _field_faults(job: dataflow.Job) -> Iterator[str]:
+def _missing(job: dataflow.Job) -> list[str]:
+    """The fields that a request has to have, and has not."""
+    environment = job.environment
+    agent = MessageToDict(dataflow.Job.pb(job).environment.user_agent)
+    version = MessageToDict(dataflow.Job.pb(job).environment.version)
+    fields = {
+        "type": job.type_,
+        "clientRequestId": job.client_request_id,
+        "environment.tempStoragePrefix": environment.temp_storage_prefix,
+        "environment.userAgent": agent.get("name") and agent.get("version"),
+        "environment.version": version.get("major") and version.get("job_type"),
+        "environment.workerPools": environment.worker_pools,
+    }
+    return [name for name, value in fields.items() if not value]
+
+
+def _name_faults(job: dataflow.Job) -> Iterator[str]:
     if not _JOB_NAME.fullmatch(job.name):
         yield f"the job name {job.name!r} is none: give --job_name of lower-case letters, digits and -, at most 63"
     for name, value in (MessageToDict(dataflow.Job.pb(job)).get("labels") or {}).items():
         if not _JOB_LABEL.fullmatch(name) or not re.fullmatch(r"[-_a-z0-9]{0,63}", str(value)):
             yield f"the job's label {name}={value} is none: --labels takes lower-case letters, digits, - and _"
-    environment = job.environment
-    agent = MessageToDict(dataflow.Job.pb(job).environment.user_agent)
-    version = MessageToDict(dataflow.Job.pb(job).environment.version)
-    missing = [
-        name
-        for name, value in (
-            ("type", job.type_),
-            ("clientRequestId", job.client_request_id),
-            ("environment.tempStoragePrefix", environment.temp_storage_prefix),
-            ("environment.userAgent", agent.get("name") and agent.get("version")),
-            ("environment.version", version.get("major") and version.get("job_type")),
-            ("environment.workerPools", environment.worker_pools),
-        )
-        if not value
-    ]
-    if missing:
-        yield f"the request lacks {', '.join(missing)}: is this Beam's DataflowRunner?"
 
 
 def _option_faults(options: Mapping[str, Any]) -> Iterator[str]:
@@ -149,18 +151,18 @@ def _graph_faults(job: dataflow.Job, read: Read) -> Iterator[str]:
             f"the graph has {len(content) / 1e6:.1f} MB, and the service takes {GRAPH_LIMIT_BYTES / 1e6:.0f}: "
             "a step holds data; read it from a file, or give it as a side input"
         )
-    graph = beam_runner_api_pb2.Pipeline.FromString(content)
+    graph = proto.Pipeline.FromString(content)
     yield from _label_faults(graph)
     yield from _staging_faults(job, graph, read)
 
 
-def _label_faults(graph: beam_runner_api_pb2.Pipeline) -> Iterator[str]:
+def _label_faults(graph: proto.Pipeline) -> Iterator[str]:
     for label, times in Counter(labels(graph)).items():
         if label and times > 1:
             yield f"{times} steps have the label {label!r}: give each a label of its own"
 
 
-def _staging_faults(job: dataflow.Job, graph: beam_runner_api_pb2.Pipeline, read: Read) -> Iterator[str]:
+def _staging_faults(job: dataflow.Job, graph: proto.Pipeline, read: Read) -> Iterator[str]:
     try:
         staged = staged_files(graph)
     except ValueError as error:
@@ -179,7 +181,7 @@ def _staging_faults(job: dataflow.Job, graph: beam_runner_api_pb2.Pipeline, read
                 yield f"the package {package.name} is at {package.location}, which the graph does not know"
 
 
-def unstable_labels(first: beam_runner_api_pb2.Pipeline, second: beam_runner_api_pb2.Pipeline) -> list[str]:
+def unstable_labels(first: proto.Pipeline, second: proto.Pipeline) -> list[str]:
     """Faults of labels that differ between two launches of the same job: an update would lose their state."""
     mine, others = set(labels(first)), set(labels(second))
     return [

@@ -18,7 +18,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
-from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
@@ -49,7 +49,7 @@ class Worker:
         return _text(self.folder / "log")
 
 
-def set_up(folder: Path, graph: beam_runner_api_pb2.Pipeline, read: Read, beam_version: str) -> Worker:
+def set_up(folder: Path, graph: proto.Pipeline, read: Read, beam_version: str) -> Worker:
     """Fetch what was staged and install it, as a worker does when it starts. Raises `InstallError`."""
     staged = folder / "staged"
     staged.mkdir(parents=True)
@@ -105,7 +105,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    graph: beam_runner_api_pb2.Pipeline,
+    graph: proto.Pipeline,
     options: Mapping[str, Any],
     worker: Worker,
     environment: Mapping[str, str],
@@ -127,11 +127,11 @@ def running(
         pool.stop(_STOP_S).wait()
 
 
-def _with_workers_at(graph: beam_runner_api_pb2.Pipeline, address: str) -> beam_runner_api_pb2.Pipeline:
+def _with_workers_at(graph: proto.Pipeline, address: str) -> proto.Pipeline:
     """The graph, whose containers are replaced by workers that a pool starts; the files are installed already."""
-    changed = beam_runner_api_pb2.Pipeline()
+    changed = proto.Pipeline()
     changed.CopyFrom(graph)
-    payload = beam_runner_api_pb2.ExternalPayload()
+    payload = proto.ExternalPayload()
     payload.endpoint.url = address
     for environment in changed.components.environments.values():
         environment.urn = common_urns.environments.EXTERNAL.urn

@@ -145,9 +145,11 @@ def _print(report: Report, faults: list[str], found: str, folder: Path | None, j
         print(f"{'FAULT' if part.faults else 'good':6} {part.wall_s:6.1f} s  {part.name}")
     for fault in faults:
         print(f"\n{fault}")
+    if found:
+        print(f"{'FAULT' if faults else 'good':6} {'':8}  {found}")
     if not faults:
         print(
-            "\nThis launch would go well, as far as it can be seen here: docs/operations.md says what is not rehearsed."
+            "\nThis launch would go well, as far as it can be seen here; docs/rehearsal.md says what is not rehearsed."
         )
     if not faults and folder:
         print(f"next: taskreel inspect {folder}")

@@ -1,0 +1,38 @@
+"""A traceback becomes one line with what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskreel.rehearsal.remedies import explained
+
+TRACEBACK = 'Traceback (most recent call last):\n  File "steps.py", line 3, in process\n    {line}\n{error}\n\nnote'
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "words"),
+    [
+        ("import words", "ModuleNotFoundError: No module named 'words'", "install_requires"),
+        ("x", "NameError: name 'LEVEL' is not defined", "LEVEL is set in the main program"),
+        ("x", "AttributeError: Can't get attribute 'Work' on <module '__main__' (built-in)>", "Work is in the main"),
+        ('os.environ["OFFICE"]', "KeyError: 'OFFICE'", "OFFICE is set where the job is launched"),
+        ("x", "TypeError: cannot pickle 'generator' object", "holds a generator"),
+        ("x", "google.auth.exceptions.DefaultCredentialsError: none", "gcloud auth"),
+    ],
+)
+def test_what_is_known_has_a_remedy(line: str, error: str, words: str) -> None:
+    said = explained(TRACEBACK.format(line=line, error=error))
+    assert words in said
+    assert error in said
+    assert "\n" not in said
+
+
+def test_a_key_that_is_missing_elsewhere_is_no_variable() -> None:
+    said = explained(TRACEBACK.format(line='row["OFFICE"]', error="KeyError: 'OFFICE'"))
+    assert said == "KeyError: 'OFFICE'"
+
+
+def test_what_is_not_known_is_said_as_it_is_but_not_at_length() -> None:
+    assert explained("taskreel: --input x: there is no folder x\n") == "taskreel: --input x: there is no folder x"
+    assert explained("") == "nothing was said"
+    assert len(explained("ValueError: " + "x" * 5000)) < 300
