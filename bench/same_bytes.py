@@ -1,10 +1,11 @@
 """One input through every runner of this machine: the datasets have to be the same, byte for byte.
 
-    make same-bytes    (.venv/bin/python -m bench.same_bytes [--json])
+    make same-bytes    (.venv/bin/python -m bench.same_bytes [--json] [--once])
 
 The input has several shards, all splits, two devices of one person, a damaged segment, and a late one that revises an
 episode: so each runner runs twice, before and after these two came. Every run is `taskreel run` as a process of its
-own; where workers are apart, they are processes of a worker pool. Exit code 1 if a dataset differs or a run fails.
+own, or `taskreel rehearse dataflow`; where workers are apart, they are processes of a worker pool. Exit code 1 if a
+dataset differs, lacks what the comparison is about, or a run fails.
 
 Prism is used if `TASKREEL_PRISM` names it (`make prism`), Flink if `TASKREEL_FLINK` names its job server (host:port).
 """
@@ -30,10 +31,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "pipelines"))
 
 import inputs
+import shipped
 from rich.console import Console
 from rich.table import Table
 
 from taskreel.io import dataset as datasets
+from taskreel.pipelines.summary import facts
 
 PATIENCE_S = 300.0
 _START_S = 60.0
@@ -42,10 +45,11 @@ _POOL, _JOBS = "apache_beam.runners.worker.worker_pool_main", "apache_beam.runne
 
 @dataclass(frozen=True)
 class Runner:
-    """How a runner is named in the table, its options, and what it needs: `{pool}` and `{jobs}` are ports."""
+    """How a runner is named in the table, its options (`{pool}`, `{jobs}`: ports, `{setup}`: a file), the command."""
 
     name: str
     options: tuple[str, ...] = ()
+    command: tuple[str, ...] = ("run",)
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,13 @@ class Result:
 def runners() -> list[Runner]:
     """Those that this machine has."""
     apart = ("--environment_type=EXTERNAL", "--environment_config=localhost:{pool}")
+    threads = "--direct_running_mode=multi_threading"
     found = [
         Runner("DirectRunner, in memory"),
         Runner("DirectRunner, 2 processes", ("--direct_running_mode=multi_processing", "--direct_num_workers=2")),
-        Runner("DirectRunner, 2 threads", ("--direct_running_mode=multi_threading", "--direct_num_workers=2")),
+        Runner("DirectRunner, 2 threads", (threads, "--direct_num_workers=2")),
+        # It cuts what a stage reads into as many bundles as there are workers: there is no other way to say their size.
+        Runner("FnApiRunner, small bundles", ("--runner=FnApiRunner", threads, "--direct_num_workers=16")),
         Runner("job service, workers apart", ("--runner=PortableRunner", "--job_endpoint=localhost:{jobs}", *apart)),
     ]
     if prism := os.environ.get("TASKREEL_PRISM"):
@@ -73,18 +80,22 @@ def runners() -> list[Runner]:
         found += [
             Runner("Prism, 1 worker", (*on_prism, "--environment_type=LOOPBACK")),
             Runner("Prism, 3 workers apart", (*on_prism, *apart, "--sdk_worker_parallelism=3")),
+            Runner("Dataflow, rehearsed", (f"--prism={prism}", "--setup_file={setup}"), ("rehearse", "dataflow")),
         ]
     if flink := os.environ.get("TASKREEL_FLINK"):
         found.append(Runner("Flink", ("--runner=PortableRunner", f"--job_endpoint={flink}", *apart)))
     return found
 
 
-def compare(folder: Path) -> list[Result]:
-    """Run all, in `folder`."""
+def compare(folder: Path, *, once: bool = False) -> list[Result]:
+    """Run all, in `folder`: twice, before and after the late ones came; or `once`, when all is there."""
     early, late = folder / "early", folder / "late"
     make_input(early, late)
+    come = [(late, [])] if once else [(early, ["--incremental"]), (late, ["--incremental", "--final"])]
+    setup = str(shipped.project_copy(folder / "project"))
     with _servers() as ports:
-        return [measure(runner, early, late, folder / str(n), ports) for n, runner in enumerate(runners())]
+        places = {name: str(port) for name, port in ports.items()} | {"setup": setup}
+        return [measure(runner, come, folder / str(n), places) for n, runner in enumerate(runners())]
 
 
 def make_input(early: Path, late: Path) -> None:
@@ -98,20 +109,34 @@ def make_input(early: Path, late: Path) -> None:
     inputs.put(late, bad, (late / whole).read_bytes()[:-100])
 
 
-def measure(runner: Runner, early: Path, late: Path, folder: Path, ports: dict[str, int]) -> Result:
-    """Both runs of one runner: before and after the late ones came."""
+def measure(runner: Runner, come: list[tuple[Path, list[str]]], folder: Path, places: dict[str, str]) -> Result:
+    """The runs of one runner: each with what has come until then."""
     begin = time.monotonic()
     input_, output = folder / "in", folder / "out"
-    options = [option.format(**ports) for option in runner.options]
-    for come, more in ((early, []), (late, ["--final"])):
-        shutil.copytree(come, input_, dirs_exist_ok=True)
-        command = [*inputs.run_args(input_, output), "--incremental", *more, *options]
-        fault = _run(command)
+    options = [option.format(**places) for option in runner.options]
+    for files, more in come:
+        shutil.copytree(files, input_, dirs_exist_ok=True)
+        _, *arguments = inputs.run_args(input_, output)
+        fault = _run([*runner.command, *arguments, *more, *options])
         if fault:
             return Result(runner.name, time.monotonic() - begin, fault=fault)
     wall_s = time.monotonic() - begin
+    fault = _lacks(output, revised=len(come) > 1)
+    return Result(runner.name, wall_s, len(datasets.open(str(output)).shards()), sha256_of(output), fault)
+
+
+def _lacks(output: Path, *, revised: bool) -> str:
+    """What the comparison is about, and a dataset does not have."""
     dataset = datasets.open(str(output))
-    return Result(runner.name, wall_s, len(dataset.shards()), sha256_of(output))
+    rows = dataset.episodes()
+    there = {
+        "three shards": len(dataset.shards()) >= 3,
+        "all splits": set(rows.column("split").to_pylist()) == {"train", "validation", "test"},
+        "a dead segment": bool(facts(dataset)["segments"]["dead"]),
+        "a revision": not revised or max(rows.column("revision").to_pylist()) > 0,
+    }
+    missing = [name for name, is_there in there.items() if not is_there]
+    return f"the dataset lacks {', '.join(missing)}" if missing else ""
 
 
 def sha256_of(output: Path) -> str:
@@ -125,7 +150,8 @@ def _run(arguments: list[str]) -> str:
         done = inputs.command(*arguments, timeout_s=PATIENCE_S)
     except subprocess.TimeoutExpired:
         return f"not done after {PATIENCE_S:.0f} s"
-    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
+    said = (done.stdout + done.stderr).strip().splitlines()
+    return "" if done.returncode == 0 else f"exit code {done.returncode}: {said[-1] if said else ''}"
 
 
 @contextlib.contextmanager
@@ -174,23 +200,23 @@ def faults(results: list[Result]) -> list[str]:
     failed = [f"{result.runner}: {result.fault}" for result in results if result.fault]
     first = results[0]
     differing = [r.runner for r in results if not r.fault and r.sha256 != first.sha256]
-    few = [f"{first.runner}: {first.shards} shards, three at least are wanted"] if first.shards < 3 else []
-    return failed + [f"{name}: the dataset is not that of {first.runner}" for name in differing] + few
+    return failed + [f"{name}: the dataset is not that of {first.runner}" for name in differing]
 
 
 def main() -> int:
     """Compare, print, and say by the exit code how it went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    as_json = parser.parse_args().json
+    parser.add_argument("--once", action="store_true", help="one batch run each, when all has come")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = compare(Path(folder))
-    if as_json:
+        results = compare(Path(folder), once=arguments.once)
+    if arguments.json:
         print(json.dumps([asdict(result) for result in results]))
     else:
         table = Table("runner", "wall s", "shards", "sha256 of the dataset")
         for result in results:
-            table.add_row(result.runner, f"{result.wall_s:.1f}", str(result.shards), result.sha256 or result.fault)
+            table.add_row(result.runner, f"{result.wall_s:.1f}", str(result.shards), result.fault or result.sha256)
         Console(width=140).print(table)
     for fault in faults(results):
         print(fault, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from inputs import CUT_COLUMNS, PLACE_COLUMNS, assert_good, episodes, options, places, publish_all, run, shas, steps
 
+from bench import same_bytes
 from taskreel.io import dataset as datasets
 from taskreel.io.stores import Entry, LocalStore, open_store
 from taskreel.pipelines import launch as launching
@@ -42,22 +44,16 @@ def test_a_second_run_gives_the_same_bytes(people: Path, plain: Path, tmp_path: 
     assert outcome.runner == "DirectRunner (FnApiRunner, in_memory, 1 worker)"
 
 
-def test_two_processes_give_the_same_bytes(people: Path, plain: Path, tmp_path: Path) -> None:
-    outcome = run(people, tmp_path / "out", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    _assert_the_same(tmp_path / "out", plain)
-    assert outcome.runner == "DirectRunner (FnApiRunner, multi_processing, 2 workers)"
-
-
-def test_two_threads_give_the_same_bytes(people: Path, plain: Path, tmp_path: Path) -> None:
-    run(people, tmp_path / "out", "--direct_running_mode=multi_threading", "--direct_num_workers=2")
-    _assert_the_same(tmp_path / "out", plain)
-
-
-@pytest.mark.prism
-def test_prism_gives_the_same_bytes(people: Path, plain: Path, tmp_path: Path, prism_options: list[str]) -> None:
-    outcome = run(people, tmp_path / "out", *prism_options)
-    _assert_the_same(tmp_path / "out", plain)
-    assert outcome.runner == "PrismRunner"
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_runner_of_this_machine_gives_the_same_bytes(tmp_path: Path) -> None:
+    results = same_bytes.compare(tmp_path, once=True)
+    assert same_bytes.faults(results) == []
+    assert len({result.sha256 for result in results}) == 1
+    names = {result.runner for result in results}
+    assert {"DirectRunner, 2 processes", "FnApiRunner, small bundles", "job service, workers apart"} <= names
+    if os.environ.get("CI"):
+        assert {"Prism, 1 worker", "Prism, 3 workers apart", "Dataflow, rehearsed"} <= names
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
