@@ -22,6 +22,7 @@ ALSO = {
     "constraints.txt",
     "pyproject.toml",
     "rehearsal/gcs/credentials.json",
+    "requirements-worker.txt",
     "setup.py",
     "taskreel/py.typed",
 }
