@@ -29,7 +29,7 @@ from taskreel.io.times import iso_from_us, us_from_iso
 from taskreel.pipelines.episodes import VERSIONS, Launch, episodes_pipeline, selection
 from taskreel.pipelines.incremental import incremental_pipeline
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions
-from taskreel.pipelines.runners import can_stream, resolve_runner
+from taskreel.pipelines.runners import can_stream, check_submitted, resolve_runner
 from taskreel.pipelines.streaming import streaming_pipeline
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
@@ -161,6 +161,7 @@ def _run_to_the_end(
         pipeline = beam.Pipeline(runner, options=options)
         wire(pipeline, begun)
         result = pipeline.run()
+        check_submitted(result, options)
         result.wait_until_finish()
     return begun, result
 

@@ -279,10 +279,15 @@ def run(
         )
     except ValueError as error:
         fail(str(error))
-    if streaming:
-        _stream(places, options, stream, context.args, json_)
-    else:
-        _run(places, options, news if incremental else None, context.args, json_)
+    from taskreel.pipelines.runners import TemplateStagedError
+
+    try:
+        if streaming:
+            _stream(places, options, stream, context.args, json_)
+        else:
+            _run(places, options, news if incremental else None, context.args, json_)
+    except TemplateStagedError as staged:
+        print(f"taskreel: {staged}", file=sys.stderr)
 
 
 def _clock(text: str | None) -> Any:

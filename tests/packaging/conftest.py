@@ -1,4 +1,4 @@
-"""The package as it goes to workers: an sdist of a copy of this checkout, and what pip makes of it in an empty folder."""
+"""The package as it goes to workers: an sdist of a copy of this checkout, and what pip makes of it in an empty one."""
 
 from __future__ import annotations
 
