@@ -34,7 +34,8 @@ from taskreel.pipelines.streaming import streaming_pipeline
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
 from taskreel.transforms.known import Base, is_consumed
-from taskreel.transforms.progress import NAMESPACE, read_progress
+from taskreel.transforms.metrics import NAMESPACE
+from taskreel.transforms.progress import read_progress
 
 _PROGRESS_EVERY_S = 0.5
 _PROGRESS_PREFIX = "taskreel-progress-"
