@@ -37,6 +37,7 @@ FALSE_EXAMPLES = {
 
 
 SEGMENT = "r1_0_99_1767603600000_1767603660000_0123456789ab.parquet"
+SECRET = "of-the-environment-alone"
 NEEDING = ("final", "lateness_h", "publish_deadline", "rescan", "retry_dead")
 NEEDS_MORE = {"incremental": "true"}
 
@@ -137,7 +138,7 @@ def test_the_launcher_describes_a_job_and_does_not_wait_for_it(gcs: GcsServer, t
     parameters = ["--input=gs://lake/in", "--output=gs://lake/out", "--incremental=true", "--final=true", "--as_of="]
     done = subprocess.run(
         [sys.executable, FOLDER / "main.py", *template, *parameters],
-        env=os.environ | {"TASKREEL_IMAGE": "registry/name:1"},
+        env=os.environ | {"TASKREEL_IMAGE": "registry/name:1", "TASKREEL_TOKEN": SECRET},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -146,6 +147,10 @@ def test_the_launcher_describes_a_job_and_does_not_wait_for_it(gcs: GcsServer, t
     job = json.loads(gcs.objects("lake")["launches/1/job_object"].data)
     [pool] = job["environment"]["workerPools"]
     assert {one["containerImage"] for one in pool["sdkHarnessContainerImages"]} == {"registry/name:1"}
+    key = json.loads(Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).read_text())
+    secrets = [SECRET, *(str(key[name]) for name in key if name in ("token", "refresh_token", "client_secret"))]
+    staged = [bytes(found.data) for found in gcs.objects("lake").values()]
+    assert [secret for secret in secrets for data in staged if secret.encode() in data] == []
 
 
 def test_the_launcher_ends_with_a_clear_line_for_a_bad_parameter() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import apache_beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.stager import Stager
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("capture", "io", "pipelines", "rehearsal", "taskreel", "transforms")
@@ -78,6 +80,15 @@ def test_a_checkout_is_left_with_nothing_that_git_would_see(checkout: Path, tmp_
     new = {path.relative_to(copy).parts[0] for path in set(copy.rglob("*")) - before}
     assert new == {"taskreel.egg-info"}
     assert "*.egg-info/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_beam_stages_it_and_the_list_of_the_packages_here_and_nothing_else(checkout: Path, tmp_path: Path) -> None:
+    options = PipelineOptions([f"--setup_file={checkout / 'setup.py'}"])
+    staged = Stager.extract_staging_tuple_iter(Stager.create_job_resources(options, str(tmp_path)))
+    names = {name: Path(path) for path, name, _ in staged}
+    assert set(names) == {"workflow.tar.gz", "submission_environment_dependencies.txt"}
+    with tarfile.open(names["workflow.tar.gz"]) as archive:
+        assert "taskreel-0.1.0/transforms/build.py" in archive.getnames()
 
 
 def test_what_pip_installs_from_it_is_every_module(installed: Path) -> None:
