@@ -125,7 +125,8 @@ def test_workers_get_the_image_of_the_launcher_unless_another_is_named() -> None
     assert run_arguments(["--sdk_container_image=o:2"], "registry/name:1") == ["--sdk_container_image=o:2"]
 
 
-def test_the_launcher_describes_a_job_and_does_not_wait_for_it(gcs: GcsServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", [["--incremental=true", "--final=true"], ["--streaming=true", "--final=false"]])
+def test_the_launcher_describes_a_job_and_does_not_wait_for_it(gcs: GcsServer, tmp_path: Path, way: list[str]) -> None:
     """The real DataflowRunner, as the launcher of a template calls it: the service submits what it describes."""
     gcs.put("lake", "in/segments/v1/day=2026-01-05/participant=p1/" + SEGMENT, b"")
     template = [
@@ -135,7 +136,7 @@ def test_the_launcher_describes_a_job_and_does_not_wait_for_it(gcs: GcsServer, t
         "--temp_location=gs://lake/tmp",
     ]
     template += ["--template_location=gs://lake/launches/1/job_object", "--job_name=taskreel", "--no_auth"]
-    parameters = ["--input=gs://lake/in", "--output=gs://lake/out", "--incremental=true", "--final=true", "--as_of="]
+    parameters = ["--input=gs://lake/in", "--output=gs://lake/out", *way, "--as_of="]
     done = subprocess.run(
         [sys.executable, FOLDER / "main.py", *template, *parameters],
         env=os.environ | {"TASKREEL_IMAGE": "registry/name:1", "TASKREEL_TOKEN": SECRET},
@@ -147,6 +148,7 @@ def test_the_launcher_describes_a_job_and_does_not_wait_for_it(gcs: GcsServer, t
     job = json.loads(gcs.objects("lake")["launches/1/job_object"].data)
     [pool] = job["environment"]["workerPools"]
     assert {one["containerImage"] for one in pool["sdkHarnessContainerImages"]} == {"registry/name:1"}
+    assert (job["type"] == "JOB_TYPE_STREAMING") == ("--streaming=true" in way)
     key = json.loads(Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).read_text())
     secrets = [SECRET, *(str(key[name]) for name in key if name in ("token", "refresh_token", "client_secret"))]
     staged = [bytes(found.data) for found in gcs.objects("lake").values()]
