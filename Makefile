@@ -16,10 +16,10 @@ XKB_FILES := /usr/share/X11/xkb/rules/evdev /usr/share/X11/locale/en_US.UTF-8/Co
 OUT ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint prism bench same-bytes evaluate soak clean system
+.PHONY: help run test lint prism bench same-bytes evaluate soak clean system flex-template flex-template-needs
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taskreel needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -65,7 +65,7 @@ lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io, transforms 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	mkdir -p build/typecheck/taskreel
-	for file in __init__ __main__ app capturing planning publishing rehearsing service upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
+	for file in __init__ __main__ app capturing planning publishing rehearsing service template upkeep; do ln -sfn ../../../taskreel/$$file.py build/typecheck/taskreel/$$file.py; done
 	for folder in capture io pipelines rehearsal transforms; do ln -sfn ../../../$$folder build/typecheck/taskreel/$$folder; done
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p taskreel.io -p taskreel.transforms \
 		-p taskreel.capture.recorder -p taskreel.capture.sources -p taskreel.capture.publisher -p taskreel.capture.watchers \
@@ -85,6 +85,18 @@ same-bytes: $(VENV)/.dev $(PRISM) ## One input through every runner of this mach
 
 evaluate: $(VENV)/.dev ## Measure cuts, actions and observations on seeds that nobody tuned on; writes bench/results/
 	$(BIN)/python -m bench.evaluation
+
+flex-template-needs:
+	@sh dataflow/check.sh '$(IMAGE)' '$(TEMPLATE)'
+
+flex-template: flex-template-needs | $(VENV)/bin/pip ## Image and flex template for Dataflow: IMAGE=registry/name:tag TEMPLATE=gs://….json
+	rm -rf build/image && mkdir -p build/image
+	$(BIN)/python setup.py --quiet sdist --dist-dir build/image
+	mv build/image/taskreel-*.tar.gz build/image/taskreel.tar.gz
+	cp constraints.txt requirements-worker.txt dataflow/main.py build/image/
+	docker build --file dataflow/Dockerfile --build-arg 'IMAGE=$(IMAGE)' --tag '$(IMAGE)' build/image
+	docker push '$(IMAGE)'
+	gcloud dataflow flex-template build '$(TEMPLATE)' --image '$(IMAGE)' --sdk-language PYTHON --metadata-file dataflow/metadata.json
 
 soak: $(VENV)/.dev $(PRISM) ## Slow proofs: runs that are killed 200 times, streams of an hour that are killed 100 times
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200

@@ -7,7 +7,8 @@ episode: so each runner runs twice, before and after these two came. Every run i
 own, or `taskreel rehearse dataflow`; where workers are apart, they are processes of a worker pool. Exit code 1 if a
 dataset differs, lacks what the comparison is about, or a run fails.
 
-Prism is used if `TASKREEL_PRISM` names it (`make prism`), Flink if `TASKREEL_FLINK` names its job server (host:port).
+Prism is used if `TASKREEL_PRISM` names it (`make prism`); Flink and Spark if `TASKREEL_FLINK` and `TASKREEL_SPARK` name
+their job servers (host:port).
 """
 
 from __future__ import annotations
@@ -82,8 +83,9 @@ def runners() -> list[Runner]:
             Runner("Prism, 3 workers apart", (*on_prism, *apart, "--sdk_worker_parallelism=3")),
             Runner("Dataflow, rehearsed", (f"--prism={prism}", "--setup_file={setup}"), ("rehearse", "dataflow")),
         ]
-    if flink := os.environ.get("TASKREEL_FLINK"):
-        found.append(Runner("Flink", ("--runner=PortableRunner", f"--job_endpoint={flink}", *apart)))
+    for engine in ("Flink", "Spark"):
+        if server := os.environ.get(f"TASKREEL_{engine.upper()}"):
+            found.append(Runner(engine, ("--runner=PortableRunner", f"--job_endpoint={server}", *apart)))
     return found
 
 

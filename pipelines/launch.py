@@ -29,13 +29,14 @@ from taskreel.io.times import iso_from_us, us_from_iso
 from taskreel.pipelines.episodes import VERSIONS, Launch, episodes_pipeline, selection
 from taskreel.pipelines.incremental import incremental_pipeline
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions
-from taskreel.pipelines.runners import can_stream, resolve_runner
+from taskreel.pipelines.runners import can_stream, check_submitted, resolve_runner
 from taskreel.pipelines.streaming import streaming_pipeline
-from taskreel.pipelines.waiting import is_only_described, wait
+from taskreel.pipelines.waiting import wait
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
 from taskreel.transforms.known import Base, is_consumed
-from taskreel.transforms.progress import NAMESPACE, read_progress
+from taskreel.transforms.metrics import NAMESPACE
+from taskreel.transforms.progress import read_progress
 
 _PROGRESS_EVERY_S = 0.5
 _PROGRESS_PREFIX = "taskreel-progress-"
@@ -48,10 +49,6 @@ class LaunchError(ValueError):
 
 class LostRaceError(RuntimeError):
     """Another run has committed since this one began; nothing was changed."""
-
-
-class OnlyDescribedError(RuntimeError):
-    """There is no job to wait for: a template was asked for, and was written."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +163,7 @@ def _run_to_the_end(
         pipeline = beam.Pipeline(runner, options=options)
         wire(pipeline, begun)
         result = pipeline.run()
-        if is_only_described(result):
-            raise OnlyDescribedError("the job is described at --template_location, and was not started")
+        check_submitted(result, options)
         wait(result, may_be_stopped=options.view_as(StandardOptions).streaming)
     return begun, result
 

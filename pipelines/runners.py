@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 DIRECT = "DirectRunner"
+
+
+class TemplateStagedError(RuntimeError):
+    """Nothing runs yet: with `--template_location` a job is described there, and another service submits it."""
 
 
 def resolve_runner(options: PipelineOptions) -> tuple[Any, str]:
@@ -34,3 +38,10 @@ def can_stream(options: PipelineOptions) -> bool:
     """Whether the runner waits for a source that is polled; those within the process end it early."""
     name = options.view_as(StandardOptions).runner or DIRECT
     return name.rpartition(".")[2] not in (DIRECT, "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
+
+
+def check_submitted(result: Any, options: PipelineOptions) -> None:
+    """Raise `TemplateStagedError` if a job was only described, so that there is nothing to wait for."""
+    if not getattr(result, "has_job", True):
+        place = options.view_as(GoogleCloudOptions).template_location
+        raise TemplateStagedError(f"the job is described in {place}; nothing runs until it is submitted")

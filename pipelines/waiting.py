@@ -13,11 +13,6 @@ class JobFailedError(RuntimeError):
     """A job that Dataflow took has failed, or was stopped before its end; the message has its id and the reason."""
 
 
-def is_only_described(result: Any) -> bool:
-    """Whether there is no job: Beam has written a template, for somebody to start (`--template_location`)."""
-    return not getattr(result, "has_job", True)
-
-
 def wait(result: Any, *, may_be_stopped: bool = False) -> None:
     """Until the end. A stream may be stopped: cancelled, drained, or replaced by an update. Raises `JobFailedError`."""
     try:

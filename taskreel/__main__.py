@@ -280,10 +280,15 @@ def run(
         )
     except ValueError as error:
         fail(str(error))
-    if streaming:
-        _stream(places, options, stream, context.args, json_)
-    else:
-        _run(places, options, news if incremental else None, context.args, json_)
+    from taskreel.pipelines.runners import TemplateStagedError
+
+    try:
+        if streaming:
+            _stream(places, options, stream, context.args, json_)
+        else:
+            _run(places, options, news if incremental else None, context.args, json_)
+    except TemplateStagedError as staged:
+        print(f"taskreel: {staged}", file=sys.stderr)
 
 
 def _clock(text: str | None) -> Any:
@@ -329,7 +334,7 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
 
     from taskreel.io import dataset as datasets
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.launch import LaunchError, LostRaceError, OnlyDescribedError, launch
+    from taskreel.pipelines.launch import LaunchError, LostRaceError, launch
     from taskreel.pipelines.summary import facts, nothing_new, print_summary, run_facts
     from taskreel.pipelines.terminal import progress_display
     from taskreel.pipelines.waiting import JobFailedError
@@ -344,9 +349,6 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
         fail(str(error), BUSY)
     except JobFailedError as error:
         fail(str(error), FAULTS)
-    except OnlyDescribedError as error:
-        print(json.dumps({"described": True}) if json_ else f"taskreel: {error}")
-        return
     of_run = {"wall_s": round(outcome.wall_s, 3), "run_id": outcome.run_id, "new": outcome.is_new}
     if not outcome.is_new:
         found = {"version": outcome.version, "waiting": outcome.waiting}
@@ -366,7 +368,7 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
     from rich.console import Console
 
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.launch import LaunchError, OnlyDescribedError, launch_stream
+    from taskreel.pipelines.launch import LaunchError, launch_stream
     from taskreel.pipelines.terminal import progress_display
     from taskreel.pipelines.waiting import JobFailedError
 
@@ -378,9 +380,6 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
         fail(str(error))
     except JobFailedError as error:
         fail(str(error), FAULTS)
-    except OnlyDescribedError as error:
-        print(json.dumps({"described": True}) if json_ else f"taskreel: {error}")
-        return
     except KeyboardInterrupt:
         print("taskreel: stopped; what is committed stays, and the next start goes on from it", file=sys.stderr)
         return

@@ -12,14 +12,14 @@ from typing import Any
 import apache_beam as beam
 
 from taskreel.io.stores import open_store
-from taskreel.io.tables import ConflictError
 from taskreel.io.times import iso_from_us
 from taskreel.transforms import commit as committing
 from taskreel.transforms.buffer import BufferOptions, BufferParts, Weighed
 from taskreel.transforms.build import Parts
 from taskreel.transforms.commit import ACCOUNT, DEAD, LATE, ROWS, TAKEN, ChangeOptions
-from taskreel.transforms.progress import Progress
+from taskreel.transforms.metrics import commit_or_lose, counted_commit, observe
 from taskreel.transforms.stream_time import StreamTime
+from taskreel.transforms.taken import Taken
 
 _ANY_BYTES = 1 << 62
 """No size at which a commit is due: rows are small."""
@@ -48,10 +48,8 @@ class _AddDoFn(beam.DoFn):
         self._options = options
 
     def process(self, element: tuple[str, Iterable[tuple[str, bytes]]]) -> Iterator[int | None]:
-        try:
-            yield committing.commit_changes(open_store(self._options.output), _by_tag(element[1]), self._options)
-        except ConflictError:
-            yield None  # a retry would find the same; the launcher sees that its run is not in the log, and exits 3
+        store, parts = open_store(self._options.output), _by_tag(element[1])
+        yield commit_or_lose(lambda: committing.commit_changes(store, parts, self._options))
 
 
 def _by_tag(tagged: Iterable[tuple[str, bytes]]) -> dict[str, list[bytes]]:
@@ -94,13 +92,19 @@ class _AddAgainDoFn(beam.DoFn):
         self._options = options
         self._time = time
 
-    def setup(self) -> None:
-        self._progress = Progress("")
-
     def process(self, element: tuple[str, Parts]) -> Iterator[int]:
         times = {"as_of": iso_from_us(self._time.now_us()), "watermark": iso_from_us(self._time.watermark_ms() * 1000)}
         options = replace(self._options, metadata=self._options.metadata | times)
-        version = committing.commit_changes(open_store(options.output), _by_tag(element[1]), options)
-        if version is not None:
-            self._progress.add(commits=1)
-            yield version
+        store, parts = open_store(options.output), _by_tag(element[1])
+        version = counted_commit(lambda: committing.commit_changes(store, parts, options))
+        if version is None:
+            return
+        newest_ms = newest_event_ms(parts[TAKEN])
+        if newest_ms is not None:
+            observe(commit_lag_ms=max(0, self._time.now_us() // 1000 - newest_ms))
+        yield version
+
+
+def newest_event_ms(taken: Iterable[bytes]) -> int | None:
+    """When the newest event of what was built was recorded, by the names of its segments; None without any."""
+    return max((name.last_ms for line in taken for name in Taken.from_json(line).names), default=None)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ from taskreel.io.events import Kind
 from taskreel.io.names import SegmentName
 from taskreel.io.segments import Segment, SegmentHeader
 from taskreel.io.stores import open_store
+from taskreel.transforms import metrics
 from taskreel.transforms.accounts import Account
 from taskreel.transforms.actions import REDUCER_VERSION, ActionFlag, ActionOptions, Drop, reduce_actions
 from taskreel.transforms.admit import Admission, Consents
@@ -464,11 +466,13 @@ class _BuildDoFn(beam.DoFn):
         if self._read.keep_committed and taken.missing:
             yield TAKEN, taken.to_json()
             return
-        yield from ((DEAD, one.result.to_json()) for one in everything if isinstance(one.result, Dead))
+        yield from ((DEAD, dead.to_json()) for dead in _dead(everything))
         account, span_ids = Account(), []
         for span in planned:
             for together in self._without_bridges([s.result for s in span if isinstance(s.result, Segment)]):
+                began_s = time.monotonic()
                 built = build_span(together, self._build)
+                metrics.observe(span_build_ms=metrics.since_ms(began_s))
                 account = Account.total([account.as_dict(), built.account.as_dict()])
                 span_ids.append(built.drafts[0].episode["span_id"])
                 for draft in built.drafts:
@@ -480,6 +484,16 @@ class _BuildDoFn(beam.DoFn):
         account.add("bytes.read", read_bytes)
         yield ACCOUNT, json.dumps(account.as_dict())
         yield TAKEN, replace(taken, spans=tuple(span_ids)).to_json()
+        self._tell(everything, account)
+
+    def _tell(self, everything: list[_Admitted], account: Account) -> None:
+        """What came of it, to the metrics and to the progress of a local run."""
+        metrics.count_built(account)
+        for dead in _dead(everything):
+            metrics.count_dead(dead)
+        for one in everything:
+            metrics.observe(segment_bytes=one.size_bytes)
+        read_bytes = account["bytes.read"]
         self._progress.add(segments=len(everything), read_bytes=read_bytes, episodes=account["episodes"])
 
 
@@ -500,6 +514,11 @@ class _Admitted:
     name: SegmentName
     result: Segment | Dead
     size_bytes: int
+
+
+def _dead(everything: Iterable[_Admitted]) -> list[Dead]:
+    """Those of them that are not used."""
+    return [one.result for one in everything if isinstance(one.result, Dead)]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from taskreel.io.tables import (
     publish_steps,
     read_parts,
 )
+from taskreel.transforms import metrics
 from taskreel.transforms.accounts import Account
 from taskreel.transforms.assign import ShardOptions, split_of
 from taskreel.transforms.changes import (
@@ -96,10 +97,8 @@ class _CommitDoFn(beam.DoFn):
         parts: dict[str, list[bytes]] = {ROWS: [], ACCOUNT: [], DEAD: [], START: []}
         for tag, data in element[1]:
             parts[tag].append(data)
-        try:
-            yield commit(open_store(self._options.output), parts, self._options)
-        except ConflictError:
-            yield None  # a retry would find the same; the launcher sees that its run is not in the log, and exits 3
+        store = open_store(self._options.output)
+        yield metrics.commit_or_lose(lambda: commit(store, parts, self._options))
 
 
 def listed_account(listed: tuple[str, int]) -> str:
@@ -210,7 +209,7 @@ def _commit_onto_latest(
         try:
             return _commit_once(store, parts, replace(options, base_version=base_version), noted)
         except ConflictError:
-            continue
+            metrics.count(lost_races=1)
     raise ConflictError(f"{store.url}: others committed before this in {_REBASE_TRIES} tries")
 
 
@@ -261,7 +260,7 @@ def _commit_once(
         others=lambda: _other_parts(store, options.base_version, base.parts),
         rewrite=lambda rows: _rewritten(store, rows, options.limits),
     )
-    return commit_episodes(
+    version = commit_episodes(
         store,
         changed.rows,
         replaces=changed.replaces,
@@ -269,6 +268,10 @@ def _commit_once(
         run_id=options.run_id,
         metadata=metadata,
     )
+    metrics.count(late=len(late))
+    for line in unread:
+        metrics.count_dead(Dead(**json.loads(line)))
+    return version
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from taskreel.io.parts import by_day, encode_parts, in_order
 from taskreel.io.schemas import EPISODE_SCHEMA
 from taskreel.io.shards import RowGroupLimits
 from taskreel.io.stores import Store, open_store
-from taskreel.io.tables import ConflictError, commit_episodes, part_paths, publish_steps, read_parts
+from taskreel.io.tables import commit_episodes, part_paths, publish_steps, read_parts
 from taskreel.transforms.assign import ShardOptions, shard_count, shard_key, shard_of
+from taskreel.transforms.metrics import commit_or_lose
 from taskreel.transforms.progress import Progress
 from taskreel.transforms.rewrite import placed, rewrite_shard
 from taskreel.transforms.write import decode_rows, encode_table
@@ -113,10 +114,8 @@ class _CommitDoFn(beam.DoFn):
         self._options = options
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[int | None]:
-        try:
-            yield commit_compacted(open_store(self._options.output), _table(element[1]), self._options)
-        except ConflictError:
-            yield None  # a retry would find the same; the launcher sees that another has committed, and exits 3
+        store, rows = open_store(self._options.output), _table(element[1])
+        yield commit_or_lose(lambda: commit_compacted(store, rows, self._options))
 
 
 def _table(parts: Iterable[bytes]) -> pa.Table:

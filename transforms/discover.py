@@ -13,6 +13,7 @@ from taskreel.io.names import SEGMENTS_PREFIX, SegmentName, SegmentNameError
 from taskreel.io.stores import Entry, Store, open_store
 from taskreel.io.times import iso_from_us
 from taskreel.transforms.dead import Dead
+from taskreel.transforms.metrics import count_dead
 
 DEAD = "dead"
 
@@ -117,6 +118,7 @@ class _ListDay(beam.DoFn):
         for entry in self.selection.entries(open_store(self.selection.root), day):
             found = named(entry)
             if isinstance(found, Dead):
+                count_dead(found)
                 yield beam.pvalue.TaggedOutput(DEAD, found.to_json())
             else:
                 yield found.participant, (found.file, entry.size_bytes)

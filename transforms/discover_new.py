@@ -22,6 +22,7 @@ from taskreel.transforms.admit import Consents
 from taskreel.transforms.dead import FUTURE, REFUSED, Dead
 from taskreel.transforms.discover import DEAD, Selection, named
 from taskreel.transforms.known import Base, KnownFiles, name_of
+from taskreel.transforms.metrics import count_dead
 from taskreel.transforms.prefetch import prefetched
 
 LATE_FOLDER = "late/"
@@ -133,6 +134,7 @@ class _ListNewDoFn(beam.DoFn):
                 continue
             found = named(entry)
             if isinstance(found, Dead):
+                count_dead(found)
                 yield beam.pvalue.TaggedOutput(DEAD, found.to_json())
             elif (found.participant, found.file) not in known:
                 yield found.participant, found.file

@@ -1,7 +1,7 @@
 """Progress of a local run: each worker process keeps its totals in a small file, the launcher adds them up.
 
-For people to look at, and for nothing else: exact numbers are accounts. Without a folder nothing is written; on
-Dataflow the same numbers are Beam metrics, which are counted in any case.
+For people to look at, and for nothing else: exact numbers are accounts. Without a folder nothing is written; the same
+numbers are Beam's metrics (`taskreel.transforms.metrics`), which are counted in any case.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from apache_beam.metrics import Metrics
+from taskreel.transforms import metrics
 
 _WRITE_EVERY_S = 0.5
-NAMESPACE = "taskreel"
 
 
 class Progress:
-    """Totals of one DoFn instance: `segments`, `bytes`, `episodes`, `shards`."""
+    """Totals of one DoFn instance, under names of metrics."""
 
     def __init__(self, folder: str) -> None:
         self._file = Path(folder) / f"{os.getpid()}-{uuid.uuid4().hex}" if folder else None
@@ -30,8 +29,7 @@ class Progress:
 
     def add(self, **counts: int) -> None:
         """Count some more."""
-        for name, count in counts.items():
-            Metrics.counter(NAMESPACE, name).inc(count)
+        metrics.count(**counts)
         self._totals.update(counts)
         if time.monotonic() - self._written_s > _WRITE_EVERY_S:
             self.flush()

@@ -22,6 +22,7 @@ from taskreel.io.times import us_from_iso
 from taskreel.transforms.dead import Dead
 from taskreel.transforms.discover import DEAD, Selection, named
 from taskreel.transforms.discover_new import day_of
+from taskreel.transforms.metrics import count_dead
 from taskreel.transforms.stream_time import StreamTime
 
 _DAY_MS = 86_400_000
@@ -143,6 +144,7 @@ def _timestamp(time_ms: int) -> Timestamp:
 def _named(element: tuple[str, tuple[str, int]]) -> Iterator[Any]:
     found = named(Entry(*element[1]))
     if isinstance(found, Dead):
+        count_dead(found)
         yield beam.pvalue.TaggedOutput(DEAD, found.to_json())
     else:
         yield found.participant, found.file

@@ -19,6 +19,7 @@ from taskreel.io.parts import ORDER
 from taskreel.io.schemas import EPISODE_SCHEMA, STEP_SCHEMA
 from taskreel.io.shards import RowGroupLimits, plan_row_groups
 from taskreel.io.stores import Store, open_store
+from taskreel.transforms import metrics
 from taskreel.transforms.assign import ShardOptions, split_of
 from taskreel.transforms.layout import OWN_SCHEMA, Contents, Layout, lay_out, publish_shard, write_layout
 from taskreel.transforms.prefetch import prefetched
@@ -76,13 +77,14 @@ class ShardDoFn(beam.DoFn):
         name, size_bytes = publish_shard(
             self._output,
             lambda path: write_shard(
-                shard, self._segments, path, self._options, lambda size: self._progress.add(bytes=size)
+                shard, self._segments, path, self._options, lambda size: metrics.count(picture_bytes=size)
             ),
             split=split,
             number=int(number),
             count=int(count),
         )
         self._progress.add(shards=1)
+        metrics.observe(shard_bytes=size_bytes)
         return encode_rows(shard.episode_rows(split, name, size_bytes))
 
 
