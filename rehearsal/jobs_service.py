@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.cloud.dataflow_v1beta3 import JobState as State
+from google.protobuf.json_format import ParseError
 
 _JOBS = re.compile(r"/v1b3/projects/[^/]+(/locations/(?P<region>[^/]+))?/jobs(?P<rest>/.*|:aggregated)?")
 _ENDED = (State.JOB_STATE_DONE, State.JOB_STATE_FAILED, State.JOB_STATE_CANCELLED, State.JOB_STATE_DRAINED)
@@ -115,7 +116,7 @@ class JobsService:
     def _create(self, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
             request = dataflow.Job.from_json(body.decode(), ignore_unknown_fields=False)
-        except ValueError as error:
+        except (ParseError, ValueError) as error:
             return _error(400, f"the job cannot be read: {error}")
         faults = self._check(request)
         if faults:
@@ -136,7 +137,7 @@ def _update(job: Job, body: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def _json(message: dataflow.Job) -> dict[str, Any]:
-    return dict(json.loads(dataflow.Job.to_json(message, including_default_value_fields=False)))
+    return dict(json.loads(dataflow.Job.to_json(message, always_print_fields_with_no_presence=False)))
 
 
 def _message(number: int, text: str) -> dict[str, Any]:

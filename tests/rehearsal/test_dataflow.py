@@ -1,0 +1,95 @@
+"""A whole rehearsal of `taskreel run`, and what cannot be rehearsed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shipped import project_copy
+
+from taskreel.io import dataset as datasets
+from taskreel.io.verify import faults
+
+
+def taskreel(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "taskreel", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+
+
+def rehearsed(*arguments: str) -> tuple[int, dict[str, Any]]:
+    done = taskreel("rehearse", "dataflow", "--json", *arguments)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def simulated(folder: Path, **options: object) -> Path:
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    assert taskreel("simulate", "--out", str(folder), *words).returncode == 0
+    return folder
+
+
+@pytest.mark.prism
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_a_stream_is_stopped_and_goes_on_where_it_was(tmp_path: Path, prism_options: list[str]) -> None:
+    start = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    people = simulated(tmp_path / "people", participants=2, minutes=10, start=start, screens="reuse")
+    code, report = rehearsed(
+        *("--input", str(people), "--output", str(tmp_path / "out")),
+        f"--setup_file={project_copy(tmp_path / 'project')}",
+        prism_options[1].replace("prism_location", "prism"),
+        *("--streaming", "--poll-every=1s", "--close-every=2s", "--commit-every=1s"),
+    )
+    assert report["faults"] == []
+    assert code == 0
+    names = [part["name"] for part in report["parts"]]
+    assert [name for name in names if name.startswith("run")] == ["run, life 1", "run, life 2"]
+    segments = len(list(people.glob("segments/v1/**/*.parquet")))
+    dataset = datasets.open(str(tmp_path / "out"))
+    assert list(faults(dataset)) == []
+    taken = {name for row in dataset.episodes().column("segments").to_pylist() for name in row}
+    assert len(taken) == segments >= 4
+    assert f"holds {segments} of {segments} segments" in report["dataset"]
+    assert dataset.report()["runner"] == "DataflowRunner"
+
+
+@pytest.mark.prism
+@pytest.mark.slow
+def test_the_places_and_options_of_the_real_launch_can_be_rehearsed(tmp_path: Path, prism_options: list[str]) -> None:
+    people = simulated(tmp_path / "people", participants=1, minutes=3, screens="reuse")
+    code, report = rehearsed(
+        *("--sample", str(people), "--input", "gs://lake/people", "--output", "gs://lake/out"),
+        *("--project=office", "--region=us-east1", "--temp_location=gs://other/temp", "--job_name=nightly"),
+        *("--machine_type=n2-standard-2", "--max_num_workers=2", "--labels=team=data"),
+        f"--setup_file={project_copy(tmp_path / 'project')}",
+        prism_options[1].replace("prism_location", "prism"),
+    )
+    assert (code, report["faults"]) == (0, [])
+    assert "of 1 segments" in report["dataset"]
+
+
+def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    people.mkdir()
+    places = ("--input", str(people), "--output", str(tmp_path / "out"))
+    prism = f"--prism={shutil.which('sh')}"
+    for arguments, words in (
+        ((*places, prism, "--sdk_container_image=lake/taskreel:1"), "cannot look into an image"),
+        ((*places, "--prism", str(tmp_path / "none")), "make prism"),
+        (("--input", str(tmp_path / "none"), "--output", "x", prism), "there is no such folder"),
+        (("--input", "gs://lake/people", "--output", "gs://lake/out", prism), "give --sample"),
+        ((*places, prism, "--patience", "soon"), "--patience soon"),
+        (("--main", str(tmp_path / "none.py"), prism), "there is no such file"),
+        ((prism,), "--input and --output"),
+    ):
+        done = taskreel("rehearse", "dataflow", *arguments)
+        assert done.returncode == 2, arguments
+        assert done.stderr.startswith("taskreel: ")
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
