@@ -99,7 +99,7 @@ flex-template: flex-template-needs | $(VENV)/bin/pip ## Image and flex template 
 	gcloud dataflow flex-template build '$(TEMPLATE)' --image '$(IMAGE)' --sdk-language PYTHON --metadata-file dataflow/metadata.json
 
 soak: $(VENV)/.dev $(PRISM) ## Slow proofs: runs that are killed 200 times, streams of an hour that are killed 100 times
-	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m soak --timeout=7200
+	TASKREEL_PRISM=$(abspath $(PRISM)) TASKREEL_SOAK=1 $(BIN)/python -m pytest -m 'soak or examples' --timeout=7200
 
 clean: ## Remove what was made, but not the virtual environment
 	rm -rf build dist *.egg-info $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

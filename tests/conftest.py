@@ -22,6 +22,11 @@ settings.load_profile("taskreel")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first: one that began last would leave the other cores idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
     """A local GCS with the bucket `lake`, to which all clients of this process and its children go."""

@@ -35,6 +35,7 @@ from inputs import (
     steps,
 )
 
+from examples import examples
 from taskreel.io import tables
 from taskreel.io.card import write_card
 from taskreel.io.consent import ConsentRecord
@@ -596,7 +597,8 @@ def pieces(draw: st.DrawFn) -> list[tuple[str, tuple[int, ...], int, bool]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.examples
+@settings(max_examples=examples(10, in_soak=300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(pieces(), min_size=1, max_size=4))
 def test_after_any_history_the_dataset_is_good_and_has_the_spans_that_are_resolved(
     source: Input,

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +13,9 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import warm
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from inputs import BEN, ROOT, assert_good, copy_of, episodes, files, options, places, run, shas, steps, taskreel
+from inputs import BEN, assert_good, copy_of, episodes, files, options, places, run, shas, steps
 from typer.testing import CliRunner
 
 from taskreel.__main__ import app
@@ -271,33 +268,20 @@ def test_bad_use_is_one_clear_line(
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def _start(output: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        taskreel("compact", str(output)),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 @pytest.mark.slow
 def test_a_compaction_that_is_killed_leaves_the_dataset_as_it_was_or_whole(
     many: Path, plain: Path, tmp_path: Path
 ) -> None:
     dice = random.Random(5)
     before = shas(many)
-    began_s = time.monotonic()
-    assert _start(copy_of(many, tmp_path / "undisturbed")).wait() == 0
-    lasts_s = time.monotonic() - began_s
+    lasts_s = warm.lasts_s("compact", str(copy_of(many, tmp_path / "undisturbed")))
+    killed = 0
     for number in range(8):
         output = copy_of(many, tmp_path / f"killed{number}")
-        process = _start(output)
-        time.sleep(dice.uniform(0.5, 1.0) * lasts_s)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        killed += warm.kill_after(dice.uniform(0.7, 1.1) * lasts_s, "compact", str(output))
         version = datasets.open(str(output)).version
         assert shas(output) == (before if version == 1 else shas(plain))
         assert shas(output, 1) == before
         compact(str(output), [])
         assert_is(output, plain)
+    assert killed

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
-import signal
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inputs import (
@@ -23,7 +21,6 @@ from inputs import (
     BEN,
     DAY_1,
     PLACE_COLUMNS,
-    ROOT,
     SECOND_US,
     TOM,
     Desk,
@@ -40,10 +37,10 @@ from inputs import (
     segment,
     shas,
     steps,
-    taskreel,
 )
 from typer.testing import CliRunner
 
+from examples import examples
 from taskreel.__main__ import app
 from taskreel.io import dataset as datasets
 from taskreel.io.consent import ConsentRecord
@@ -263,19 +260,10 @@ def _assert_ends_as_batch(history: list[Step], pool: list[Piece], whole: Path, f
 
 
 @pytest.mark.slow
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.examples
+@settings(max_examples=examples(4, in_soak=300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(15))
 def test_any_history_ends_as_one_batch_run(
-    history: list[Step], pool: list[Piece], whole: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    _assert_ends_as_batch(history, pool, whole, tmp_path_factory.mktemp("history"))
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories(15))
-def test_any_of_many_histories_ends_as_one_batch_run(
     history: list[Step], pool: list[Piece], whole: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     _assert_ends_as_batch(history, pool, whole, tmp_path_factory.mktemp("history"))
@@ -651,7 +639,10 @@ def test_a_run_that_is_killed_leaves_the_dataset_as_it_was_or_whole(
     pool: list[Piece], whole: Path, tmp_path: Path
 ) -> None:
     """Real processes, SIGKILL at any instant, twelve times in three histories; then a final run."""
-    dice = random.Random(20260105)
+    dice, killed = random.Random(20260105), 0
+    consented(tmp_path / "undisturbed" / "in", ANNA, BEN, TOM)
+    publish(tmp_path / "undisturbed" / "in", *pool[:-1])
+    lasts_s = warm.lasts_s(*_args(tmp_path / "undisturbed", AS_OF))
     for number in range(3):
         folder = tmp_path / str(number)
         consented(folder / "in", ANNA, BEN, TOM)
@@ -659,7 +650,7 @@ def test_a_run_that_is_killed_leaves_the_dataset_as_it_was_or_whole(
         for turn in range(4):
             publish(folder / "in", *shuffled[turn::4])
             as_of = iso_from_us(DAY_1 + (20 + 20 * turn) * 60 * SECOND_US)
-            _kill(folder, as_of, after_s=dice.uniform(0.5, 4.0))
+            killed += warm.kill_after(dice.uniform(0.1, 1.0) * lasts_s, *_args(folder, as_of))
             store = LocalStore(str(folder / "out"))
             version = current_version(store)
             if version is not None and published_version(store) == version:
@@ -669,19 +660,12 @@ def test_a_run_that_is_killed_leaves_the_dataset_as_it_was_or_whole(
         publish(folder / "in", pool[-1])
         add(folder / "in", folder / "out", final=True, span_h=LONGEST_SPAN_H)
         assert_same(folder / "out", whole)
+    assert killed
 
 
-def _kill(folder: Path, as_of: str, *, after_s: float) -> None:
+def _args(folder: Path, as_of: str) -> list[str]:
     args = ["run", "--input", str(folder / "in"), "--output", str(folder / "out"), "--as-of", as_of, "--incremental"]
-    more = ["--target-shard-mb", "0.04", "--longest-span-h", str(LONGEST_SPAN_H)]
-    process = subprocess.Popen(
-        taskreel(*args, *more), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    return [*args, "--target-shard-mb", "0.04", "--longest-span-h", str(LONGEST_SPAN_H)]
 
 
 def assert_good_but_the_card(output: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from taskreel.io.names import SegmentName
 from taskreel.io.schemas import EPISODE_SCHEMA, IMAGE_COLUMNS
 from taskreel.io.shards import RowGroupLimits
@@ -153,7 +154,8 @@ def shown(store: LocalStore, shard: str) -> list[tuple[str, int, dict[str, Any]]
 
 
 @given(st.data(), episodes(), limits)
-@settings(max_examples=60)
+@pytest.mark.examples
+@settings(max_examples=examples(30, in_soak=600))
 def test_a_shard_from_shards_is_the_shard_from_drafts(
     data: st.DataObject, drafts: list[Draft], limits: RowGroupLimits
 ) -> None:
@@ -172,7 +174,8 @@ def test_a_shard_from_shards_is_the_shard_from_drafts(
 
 
 @given(episodes(), limits)
-@settings(max_examples=40)
+@pytest.mark.examples
+@settings(max_examples=examples(20, in_soak=400))
 def test_a_shard_shows_what_the_drafts_say(drafts: list[Draft], limits: RowGroupLimits) -> None:
     by_id = {one.episode["episode_id"]: one for one in drafts}
     with folder() as store:
@@ -189,7 +192,8 @@ def test_a_shard_shows_what_the_drafts_say(drafts: list[Draft], limits: RowGroup
 
 
 @given(st.data(), episodes(), limits)
-@settings(max_examples=25)
+@pytest.mark.examples
+@settings(max_examples=examples(15, in_soak=250))
 def test_a_part_of_a_shards_episodes_is_the_shard_of_these(
     data: st.DataObject, drafts: list[Draft], limits: RowGroupLimits
 ) -> None:

@@ -94,7 +94,7 @@ def test_what_is_sent_is_kept_or_removed(store: Store, tmp_path: Path) -> None:
     assert contents(spool.root / SENT) == {names_of(0)[0]: a_segment(0)[1]}
     spool.seal(*a_segment(1))
     publish_once(spool, store, PublishOptions(remove_sent=True))
-    assert [name.first_seq for name in spool._segments(SENT)] == [0]
+    assert [name.first_seq for name in spool.segments(SENT)] == [0]
     assert spool.unsent() == []
     assert [store.read(name) for name in names_of(0, 1)] == [a_segment(0)[1], a_segment(1)[1]]
 

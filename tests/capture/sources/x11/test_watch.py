@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xcffib
+import xcffib.xproto
 from listening_sink import ListeningSink
 from open_desktop import OpenDesktop
 from x_event_bytes import device_event
@@ -46,6 +48,7 @@ class Feed:
             yield from of_server()
             while self._bytes:
                 yield self._bytes.pop(0)
+                yield from of_server()  # taking them may ask the server, and events come with its answer
 
         connection.events = events  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self.source.run, args=(self.sink,))
@@ -106,6 +109,22 @@ def test_odd_bytes_do_not_end_it(feed: Feed) -> None:
     feed._bytes += [b"", b"\x23" * 36, bytes(36), bytes((34, 0, 0, 0, 2)) * 8]
     feed.click()
     assert len(feed.sink.events) == 2
+
+
+def test_what_comes_with_an_answer_is_taken_though_nothing_wakes_the_source(
+    feed: Feed, server: XServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, asked = xcffib.connect(server.display), feed.watch._server.button_mapping
+
+    def button_mapping() -> bytes:
+        feed._injector.click()  # before the answer, which is read together with it
+        return asked()
+
+    monkeypatch.setattr(feed.watch._server, "button_mapping", button_mapping)
+    mapping = other.core.GetPointerMapping().reply().map
+    other.core.SetPointerMapping(len(mapping), mapping).reply()
+    wait_for(lambda: feed.sink.of(Kind.BUTTON_UP), "the click", 5)
+    other.disconnect()
 
 
 def test_a_key_of_a_device_that_was_pulled_out_does_not_repeat_for_ever(feed: Feed, server: XServer) -> None:
