@@ -23,7 +23,7 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from requests.adapters import HTTPAdapter
 
-from taskreel.io.stores import ContentConflictError, GcsStore, StoreError, new_gcs_client
+from taskreel.io.stores import UNKNOWN_ACCOUNT, ContentConflictError, GcsStore, StoreError, new_gcs_client
 from taskreel.io.uploads import Meter, RefusedError, SendOptions, UnavailableError, UnconfirmedError, Uploads
 
 CHUNK_BYTES = 4 << 20
@@ -149,7 +149,7 @@ def _errors_told(place: str) -> Iterator[None]:
     except auth.TransportError as error:
         raise UnavailableError(f"{place}: no connection to where the account is checked") from error
     except auth.GoogleAuthError as error:
-        raise RefusedError(f"{place}: {_UNKNOWN}") from error
+        raise RefusedError(f"{place}: {UNKNOWN_ACCOUNT}") from error
     except _BROKEN as error:
         what = "does not answer" if isinstance(error, requests.Timeout) else "the connection breaks"
         raise UnavailableError(f"{place}: {what} ({type(error).__name__})") from error
@@ -157,18 +157,12 @@ def _errors_told(place: str) -> Iterator[None]:
         raise UnconfirmedError(f"{place}: the upload went wrong midway") from error
 
 
-_UNKNOWN = (
-    "the store does not know this account, or its login has ended (401). "
-    "Run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
-)
-
-
 def _told(place: str, error: Any) -> StoreError:
     status = _status(error)
     if status in _BUSY:
         return UnavailableError(f"{place}: the store answers {status}", retry_after_s(error))
     if status == 401:
-        return RefusedError(f"{place}: {_UNKNOWN}")
+        return RefusedError(f"{place}: {UNKNOWN_ACCOUNT}")
     if status == 403:
         return RefusedError(f"{place}: no permission (403). Grant the account storage.objectUser on the bucket")
     if status == 404 and _method(error) != "PUT":

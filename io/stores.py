@@ -25,6 +25,13 @@ from taskreel.io.times import us_from_iso
 EMULATOR = "STORAGE_EMULATOR_HOST"
 _SHA_CHUNK_BYTES = 1 << 20
 _READ_TRIES = 3
+_PROBE = ".taskreel-may-write"
+"""The name of an upload that is begun and never done."""
+_NO_EXTRA = "gs:// needs the extra `gcp`: pip install 'taskreel[gcp]'"
+UNKNOWN_ACCOUNT = (
+    "the store does not know this account, or its login has ended (401). "
+    "Run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
+)
 _NEW_S = 3600
 """An object this new needs no new time, and most that are there already were sent a moment ago by a retried upload."""
 
@@ -107,6 +114,10 @@ class Store(ABC):
     def now_us(self) -> int:
         """What time it is at the store, microseconds UTC. The time that decides what is late; never a device's."""
         return time.time_ns() // 1000
+
+    @abstractmethod
+    def check_access(self, *, writes: bool) -> None:
+        """Raise `StoreError` unless it can be read, and written if `writes`, as far as can be known. Writes nothing."""
 
     @abstractmethod
     def staged(self) -> contextlib.AbstractContextManager[Staged]:
@@ -225,6 +236,15 @@ class LocalStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def check_access(self, *, writes: bool) -> None:
+        """See `Store.check_access`. A folder that is not there is judged by the one in which it would be made."""
+        there = next(
+            folder for folder in (self.root.absolute(), *self.root.absolute().parents) if os.path.exists(folder)
+        )
+        wanted = os.R_OK | os.X_OK | (os.W_OK if writes else 0)
+        if there.is_dir() and not os.access(there, wanted):
+            raise StoreError(f"{self.url}: no permission in {there}; choose another folder, or change its mode")
+
     @contextlib.contextmanager
     def staged(self) -> Iterator[Staged]:
         """See `Store.staged`. The file has no name in any folder, so a kill at any moment leaves nothing."""
@@ -316,7 +336,7 @@ class GcsStore(Store):
     def files(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store.files`."""
         fields = "items(name,size,timeCreated),nextPageToken"
-        with _gcs_errors(self.url_of(prefix)):
+        with _gcs_errors(self.url_of(prefix), of_bucket=True):
             for blob in self.bucket.list_blobs(prefix=self.prefix + prefix, fields=fields):
                 if not blob.name.endswith("/"):
                     yield Entry(blob.name[len(self.prefix) :], blob.size, us_from_iso(blob.time_created.isoformat()))
@@ -324,7 +344,7 @@ class GcsStore(Store):
     def folders(self, prefix: str) -> list[str]:
         """See `Store.folders`."""
         fields = "prefixes,nextPageToken"
-        with _gcs_errors(self.url_of(prefix)):
+        with _gcs_errors(self.url_of(prefix), of_bucket=True):
             pages = self.bucket.list_blobs(prefix=self.prefix + prefix, delimiter="/", fields=fields).pages
             found = {name for page in pages for name in page.prefixes}
         return sorted(name[len(self.prefix) :] for name in found)
@@ -363,7 +383,7 @@ class GcsStore(Store):
         """See `Store.replace`. Retried: the last writer wins, whichever try it was."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        with _gcs_errors(self.url_of(name)):
+        with _gcs_errors(self.url_of(name), of_bucket=True):
             self._blob(name).upload_from_string(data, checksum="crc32c", retry=DEFAULT_RETRY)
 
     def delete(self, name: str) -> None:
@@ -384,6 +404,23 @@ class GcsStore(Store):
         with _gcs_errors(self.url_of(name)):
             blob = self.bucket.get_blob(self.prefix + name)
         return None if blob is None else int(blob.updated.timestamp() * 1_000_000)
+
+    def check_access(self, *, writes: bool) -> None:
+        """See `Store.check_access`. To be allowed to write is to be allowed to begin an upload, which is then dropped.
+
+        `testIamPermissions` of the bucket would not know of rights that are given below a prefix only.
+        """
+        with _gcs_errors(self.url, of_bucket=True):
+            list(self.bucket.list_blobs(prefix=self.prefix, max_results=1, fields="items(name)"))
+            if writes:
+                session = self._blob(_PROBE).create_resumable_upload_session(if_generation_match=0)
+                _gcs_client()._http.delete(session, timeout=60)
+
+    def check_staging(self) -> None:
+        """Raise `StoreError` unless Beam can stage files here: it also asks for the bucket itself."""
+        self.check_access(writes=True)
+        with _gcs_errors(self.url, of_bucket=True, role="storage.bucketViewer"):
+            _gcs_client().get_bucket(self.bucket_name)
 
     @contextlib.contextmanager
     def staged(self) -> Iterator[Staged]:
@@ -440,7 +477,7 @@ class _GcsStaged:
         from google.api_core.exceptions import PreconditionFailed
 
         place = self.store.url_of(name)
-        with _gcs_errors(place):
+        with _gcs_errors(place, of_bucket=True):
             blob = self.store._blob(name)
             try:
                 with open(self.path, "rb") as source:
@@ -478,7 +515,7 @@ def new_gcs_client(adapter: Any = None) -> Any:
     try:
         from google.cloud import storage
     except ImportError as error:
-        raise StoreError("gs:// needs the extra `gcp`: pip install 'taskreel[gcp]'") from error
+        raise StoreError(_NO_EXTRA) from error
     from google.auth.exceptions import DefaultCredentialsError
     from requests.adapters import HTTPAdapter
 
@@ -499,17 +536,27 @@ def new_gcs_client(adapter: Any = None) -> Any:
 
 
 @contextlib.contextmanager
-def _gcs_errors(place: str) -> Iterator[None]:
-    from google.api_core import exceptions
-
+def _gcs_errors(place: str, *, of_bucket: bool = False, role: str = "storage.objectUser") -> Iterator[None]:
+    """Errors of the client as those of a store. `of_bucket`: what is not there can only be the bucket."""
+    try:
+        from google.api_core import exceptions
+        from google.auth import exceptions as auth
+    except ImportError as error:
+        raise StoreError(_NO_EXTRA) from error
     try:
         yield
     except exceptions.NotFound as error:
+        if of_bucket:
+            raise StoreError(f"{place}: there is no such bucket (404). Create it, or mend the place") from error
         raise FileNotFoundError(f"{place}: not there") from error
     except exceptions.RequestRangeNotSatisfiable as error:
         raise StoreError(f"{place}: ends before the bytes that were asked for") from error
     except exceptions.Forbidden as error:
-        raise StoreError(f"{place}: no permission (403). Grant the job's account storage.objectUser") from error
+        raise StoreError(f"{place}: no permission (403). Grant the job's account {role}") from error
+    except auth.TransportError as error:
+        raise StoreError(f"{place}: no connection to where the account is checked; run again") from error
+    except (exceptions.Unauthorized, auth.GoogleAuthError) as error:
+        raise StoreError(f"{place}: {UNKNOWN_ACCOUNT}") from error
 
 
 def _crc32c(blocks: Iterable[bytes]) -> str:

@@ -9,9 +9,13 @@ import apache_beam as beam
 
 from taskreel.io.stores import open_store
 from taskreel.io.tables import Commit, commit_of, publish_steps
-from taskreel.pipelines.episodes import Launch
-from taskreel.pipelines.launch import LaunchError, Outcome, beam_options, run_job
+from taskreel.io.times import us_from_iso
+from taskreel.pipelines.episodes import Launch, job_facts
+from taskreel.pipelines.errors import LaunchError
+from taskreel.pipelines.job_region import People
+from taskreel.pipelines.launch import Outcome, beam_options, run_job
 from taskreel.pipelines.options import RunOptions
+from taskreel.pipelines.preflight import Place, preflight
 from taskreel.transforms.compact import CompactDataset, CompactOptions
 
 
@@ -32,14 +36,22 @@ def compact(
     if before is None:
         raise LaunchError(f"{dataset}: holds no dataset (no Delta table `episodes`)")
     options = options_of(dataset, before)
+    preflight(pipeline_options, [Place("DATASET", dataset, is_written=True)], people_in(before))
     publish_steps(store)  # repairs what a killed run left between its two commits
 
     def wire(pipeline: beam.Pipeline, begun: Launch) -> None:
-        facts = before.metadata | {"kind": "compact", "runner": begun.runner}
+        elsewhere = {name: fact for name, fact in before.metadata.items() if name != "job"}
+        facts = elsewhere | {"kind": "compact", "runner": begun.runner} | job_facts(begun, is_transfer_allowed=False)
         mine = replace(options, run_id=begun.run_id, metadata=facts, progress=begun.progress)
         _ = pipeline | "Compact" >> CompactDataset(mine)
 
     return run_job(store, before, pipeline_options, wire, on_progress=on_progress, run_id=run_id)
+
+
+def people_in(before: Commit) -> People:
+    """Whose recordings are in a version: those of the input that it says it was made of."""
+    made = before.metadata
+    return People(made["input"]["root"], tuple(made["input"]["participants"]), us_from_iso(made["as_of"]))
 
 
 def options_of(dataset: str, before: Commit) -> CompactOptions:

@@ -33,6 +33,8 @@ class Launch:
     base_version: int | None
     runner: str
     progress: str = ""
+    region: str = ""
+    """The cloud region of the workers; empty if they are not in the cloud."""
 
 
 def selection(places: RunPlaces) -> Selection:
@@ -69,7 +71,15 @@ def metadata(places: RunPlaces, options: RunOptions, launch: Launch) -> dict[str
         "options": options.as_dict(),
         "runner": launch.runner,
         "versions": VERSIONS,
+        **job_facts(launch, places.allow_region_transfer),
     }
+
+
+def job_facts(launch: Launch, is_transfer_allowed: bool) -> dict[str, Any]:
+    """Where in the cloud a job ran, and whether against what consent records name; nothing of a job elsewhere."""
+    if not launch.region:
+        return {}
+    return {"job": {"region": launch.region, "allow_region_transfer": is_transfer_allowed}}
 
 
 def build_and_write(

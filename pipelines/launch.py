@@ -27,10 +27,13 @@ from taskreel.io.stores import LocalStore, Store, open_store
 from taskreel.io.tables import Commit, commit_of, current_version, open_table, publish_steps
 from taskreel.io.times import iso_from_us, us_from_iso
 from taskreel.pipelines.episodes import VERSIONS, Launch, episodes_pipeline, selection
+from taskreel.pipelines.errors import LaunchError, LostRaceError
 from taskreel.pipelines.incremental import incremental_pipeline
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions
+from taskreel.pipelines.preflight import people_of, places_of, preflight, region_of
 from taskreel.pipelines.runners import can_stream, check_submitted, resolve_runner
 from taskreel.pipelines.streaming import streaming_pipeline
+from taskreel.pipelines.submission import submission
 from taskreel.pipelines.waiting import wait
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
@@ -41,14 +44,6 @@ from taskreel.transforms.progress import read_progress
 _PROGRESS_EVERY_S = 0.5
 _PROGRESS_PREFIX = "taskreel-progress-"
 _OWN_NAMES = ("README.md", "episodes", "steps", "dead-letter", "late")
-
-
-class LaunchError(ValueError):
-    """A launch that cannot be: one line that says what is wrong and what to do. Nothing was written."""
-
-
-class LostRaceError(RuntimeError):
-    """Another run has committed since this one began; nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +76,7 @@ def launch(
     """
     output = open_store(places.output)
     pipeline_options = beam_options(beam_args)
+    preflight(pipeline_options, places_of(places), people_of(places))
     check_output(output)
     publish_steps(output)  # repairs what a killed run left between its two commits
     before = commit_of(output)
@@ -135,6 +131,7 @@ def launch_stream(
             "--streaming: the DirectRunner ends a source that is polled early; give --runner=PrismRunner or "
             "DataflowRunner, or use taskreel watch"
         )
+    preflight(pipeline_options, places_of(places), people_of(places))
     check_output(output)
     publish_steps(output)
     before = commit_of(output)
@@ -159,10 +156,11 @@ def _run_to_the_end(
 ) -> tuple[Launch, Any]:
     runner, runner_name = resolve_runner(options)
     with _progress(on_progress) as folder:
-        begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder)
+        begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder, region_of(options))
         pipeline = beam.Pipeline(runner, options=options)
         wire(pipeline, begun)
-        result = pipeline.run()
+        with submission(options):
+            result = pipeline.run()
         check_submitted(result, options)
         wait(result, may_be_stopped=options.view_as(StandardOptions).streaming)
     return begun, result
@@ -300,7 +298,8 @@ def beam_options(beam_args: list[str]) -> PipelineOptions:
     options = PipelineOptions(beam_args)
     unknown = _unknown(beam_args)
     if unknown:
-        raise LaunchError(f"unknown option {unknown[0]}; --help lists taskreel's, Beam's pass through")
+        name = unknown[0].partition("=")[0]  # its value may be a secret
+        raise LaunchError(f"unknown option {name}; --help lists taskreel's, Beam's pass through")
     return options
 
 

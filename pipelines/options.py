@@ -177,3 +177,5 @@ class RunPlaces:
     from_us: int | None = None
     until_us: int | None = None
     participants: tuple[str, ...] = field(default_factory=tuple)
+    allow_region_transfer: bool = False
+    """Whether workers in the cloud may be where consent records do not name; then the commit says so."""

@@ -12,8 +12,22 @@ from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptio
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.runner import _RUNNER_MAP
 
 DIRECT = "DirectRunner"
+_IN_THE_CLOUD = ("DataflowRunner", "TestDataflowRunner")
+
+
+def runner_name(options: PipelineOptions) -> str:
+    """The name of the runner's class, however it was given: Beam takes `dataflow`, any case, and the whole path."""
+    given = options.view_as(StandardOptions).runner or DIRECT
+    path = _RUNNER_MAP.get(given.lower()) or _RUNNER_MAP.get(f"{given.lower()}runner") or given
+    return str(path).rpartition(".")[2]
+
+
+def is_cloud(options: PipelineOptions) -> bool:
+    """Whether the workers are Dataflow's: machines of Google's, in a region."""
+    return runner_name(options) in _IN_THE_CLOUD
 
 
 class TemplateStagedError(RuntimeError):
@@ -22,9 +36,9 @@ class TemplateStagedError(RuntimeError):
 
 def resolve_runner(options: PipelineOptions) -> tuple[Any, str]:
     """The runner to hand to `beam.Pipeline`, and a name that says which one it really is."""
-    name = options.view_as(StandardOptions).runner or DIRECT
+    name = runner_name(options)
     if name not in (DIRECT, "FnApiRunner"):
-        return name, name
+        return options.view_as(StandardOptions).runner, name
     direct = options.view_as(DirectOptions)
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = fn_runner.ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
@@ -36,8 +50,7 @@ def resolve_runner(options: PipelineOptions) -> tuple[Any, str]:
 
 def can_stream(options: PipelineOptions) -> bool:
     """Whether the runner waits for a source that is polled; those within the process end it early."""
-    name = options.view_as(StandardOptions).runner or DIRECT
-    return name.rpartition(".")[2] not in (DIRECT, "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
+    return runner_name(options) not in (DIRECT, "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
 
 
 def check_submitted(result: Any, options: PipelineOptions) -> None:

@@ -169,6 +169,10 @@ def run(
     from_: Annotated[str | None, typer.Option("--from", help="Segments that begin then or later, ISO 8601.")] = None,
     until: Annotated[str | None, typer.Option(help="Segments that begin before then, ISO 8601.")] = None,
     participants: Annotated[str, typer.Option(help="Only these pseudonyms, e.g. p1,p2.")] = "",
+    allow_region_transfer: Annotated[
+        bool,
+        typer.Option("--allow-region-transfer", help="On Dataflow: a --region that consent records do not name."),
+    ] = False,
     session_gap_s: Annotated[float, typer.Option(help="A longer pause in activity ends a session.")] = 600.0,
     clock_correction_s: Annotated[float, typer.Option(help="Largest correction of a device's clock.")] = 60.0,
     longest_span_h: Annotated[float, typer.Option(help="Longer spans are cut on a UTC grid of this length.")] = 12.0,
@@ -260,6 +264,7 @@ def run(
             time_us("--from", from_) if from_ else None,
             time_us("--until", until) if until else None,
             tuple(name for name in participants.split(",") if name),
+            allow_region_transfer,
         )
         options = RunOptions(
             session_gap_s=session_gap_s,
@@ -334,7 +339,8 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
 
     from taskreel.io import dataset as datasets
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.launch import LaunchError, LostRaceError, launch
+    from taskreel.pipelines.errors import LaunchError, LostRaceError
+    from taskreel.pipelines.launch import launch
     from taskreel.pipelines.summary import facts, nothing_new, print_summary, run_facts
     from taskreel.pipelines.terminal import progress_display
     from taskreel.pipelines.waiting import JobFailedError
@@ -368,7 +374,8 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
     from rich.console import Console
 
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.launch import LaunchError, launch_stream
+    from taskreel.pipelines.errors import LaunchError
+    from taskreel.pipelines.launch import launch_stream
     from taskreel.pipelines.terminal import progress_display
     from taskreel.pipelines.waiting import JobFailedError
 

@@ -130,7 +130,7 @@ def compact(context: typer.Context, dataset: DatasetArgument, json_: JsonOption 
 
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.compaction import compact as compact_dataset
-    from taskreel.pipelines.launch import LaunchError, LostRaceError
+    from taskreel.pipelines.errors import LaunchError, LostRaceError
     from taskreel.pipelines.terminal import progress_display
 
     if dataset.startswith("-"):

@@ -1,11 +1,14 @@
 import contextlib
 import os
 import pickle
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from google.api_core.exceptions import Unauthorized
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from taskreel.io import stores
 from taskreel.io.stores import ContentConflictError, Entry, LocalStore, StoreError, open_store
@@ -330,11 +333,51 @@ def test_a_refusal_names_the_place_and_the_remedy(server, cloud, call):
         ends_well(cloud)
 
 
-def test_a_bucket_that_does_not_exist_is_an_error_that_names_it(server):
+def test_a_bucket_that_does_not_exist_is_told_from_an_empty_one(server):
     store = open_store("gs://nowhere/root")
-    for call in (lambda: store.create("file", b""), lambda: list(store.files()), lambda: store.folders("")):
-        with pytest.raises((StoreError, FileNotFoundError), match="gs://nowhere/root"):
+    calls = (
+        lambda: store.create("file", b""),
+        lambda: store.replace("file", b""),
+        lambda: list(store.files()),
+        lambda: store.folders(""),
+        lambda: store.check_access(writes=False),
+    )
+    for call in calls:
+        with pytest.raises(StoreError, match=r"gs://nowhere/root.*no such bucket \(404\)"):
             call()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_account_that_the_store_does_not_know_is_told_how_to_log_in(server, cloud, call):
+    match, ends_well = CALLS[call]
+    server.put("lake", "some/root/file", b"content")
+    server.faults.add(Fault(match, "status", status=401, times=9))
+    with pytest.raises(StoreError, match=r"gs://lake/some/root.*gcloud auth application-default login"):
+        ends_well(cloud)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (Unauthorized("who is that"), "gcloud auth application-default login"),
+        (RefreshError("invalid_grant"), "gcloud auth application-default login"),
+        (DefaultCredentialsError("none"), "gcloud auth application-default login"),
+        (TransportError("unreachable"), "run again"),
+    ],
+)
+def test_credentials_that_do_not_work_are_one_line(cloud, monkeypatch, error, remedy):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("google.cloud.storage.bucket.Bucket.list_blobs", refuse)
+    with pytest.raises(StoreError, match=rf"^gs://lake/some/root/: .*{remedy}"):
+        list(cloud.files())
+
+
+def test_without_the_extra_the_message_says_how_to_get_it(cloud, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.api_core", None)
+    with pytest.raises(StoreError, match=r"pip install 'taskreel\[gcp\]'"):
+        cloud.read("file")
 
 
 @pytest.mark.parametrize("action", ["bad_checksum", "truncate"])

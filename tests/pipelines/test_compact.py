@@ -254,7 +254,7 @@ def _older(store: Store) -> None:
     [
         (lambda store: None, ["--runner=X", "{}"], "DATASET comes first"),
         (lambda store: None, ["{}/nothing"], "holds no dataset"),
-        (lambda store: None, ["{}", "--no_such_option=1"], "unknown option --no_such_option=1"),
+        (lambda store: None, ["{}", "--no_such_option=1"], "unknown option --no_such_option;"),
         (_older, ["{}"], "does not say how large its segments were"),
     ],
 )

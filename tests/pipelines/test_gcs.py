@@ -28,7 +28,8 @@ from taskreel.__main__ import app
 from taskreel.io import dataset as datasets
 from taskreel.io.stores import StoreError, open_store
 from taskreel.io.times import us_from_iso
-from taskreel.pipelines.launch import LaunchError, launch
+from taskreel.pipelines.errors import LaunchError
+from taskreel.pipelines.launch import launch
 from taskreel.pipelines.summary import facts
 from taskreel.rehearsal.gcs.server import Fault, GcsServer
 
@@ -87,8 +88,8 @@ def test_two_processes_work_on_a_bucket(lake: GcsServer, plain: Path) -> None:
         [Fault("GET /.*segments", "status", status=503, times=2)],
         [Fault("GET /.*segments", "cut", times=4, after=2)],
         [Fault("(POST|PUT) /.*out", "status", status=503, times=4)],
-        [Fault("POST /upload", "cut", times=2, phase="response")],
-        [Fault("POST /upload", "cut", times=2, phase="request", after=3)],
+        [Fault("POST /upload", "cut", times=2, phase="response", after=1)],
+        [Fault("POST /upload", "cut", times=2, phase="request", after=4)],
         [Fault("GET /.*parquet", "bad_checksum", times=2)],
         [Fault("GET /.*_delta_log", "status", status=503, times=3)],
         [Fault("/", "status", status=503, times=5, after=20), Fault("/", "cut", times=3, after=50)],

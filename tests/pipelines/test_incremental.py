@@ -48,8 +48,9 @@ from taskreel.io.names import SegmentName
 from taskreel.io.stores import LocalStore, open_store
 from taskreel.io.tables import Commit, current_version, published_version
 from taskreel.io.times import iso_from_us, us_from_iso
+from taskreel.pipelines.errors import LaunchError, LostRaceError
 from taskreel.pipelines.incremental import days_to_list
-from taskreel.pipelines.launch import LaunchError, LostRaceError, Outcome, launch
+from taskreel.pipelines.launch import Outcome, launch
 from taskreel.pipelines.options import IncrementalOptions
 from taskreel.pipelines.summary import facts
 from taskreel.rehearsal.gcs.server import GcsServer

@@ -1,0 +1,11 @@
+"""What a launch raises when it cannot be, or was for nothing."""
+
+from __future__ import annotations
+
+
+class LaunchError(ValueError):
+    """A launch that cannot be: one line that says what is wrong and what to do. Nothing was written."""
+
+
+class LostRaceError(RuntimeError):
+    """Another run has committed since this one began; nothing was changed."""
