@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import apache_beam as beam
@@ -16,6 +15,7 @@ from taskreel.pipelines.job_region import People
 from taskreel.pipelines.launch import Outcome, beam_options, run_job
 from taskreel.pipelines.options import RunOptions
 from taskreel.pipelines.preflight import Place, preflight
+from taskreel.pipelines.terminal import Show
 from taskreel.transforms.compact import CompactDataset, CompactOptions
 
 
@@ -23,7 +23,7 @@ def compact(
     dataset: str,
     beam_args: list[str],
     *,
-    on_progress: Callable[[dict[str, int], float], None] | None = None,
+    on_progress: Show | None = None,
     run_id: str | None = None,
 ) -> Outcome:
     """Rewrite what does not lie as one batch run would have laid it; one commit, or none if there is nothing to do.

@@ -9,3 +9,7 @@ class LaunchError(ValueError):
 
 class LostRaceError(RuntimeError):
     """Another run has committed since this one began; nothing was changed."""
+
+
+class JobFailedError(RuntimeError):
+    """A job that Dataflow took has failed, or was stopped before its end; the message has its id and the reason."""

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import os
-import shutil
-import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from taskreel.io.card import write_card
@@ -28,21 +21,19 @@ from taskreel.io.tables import Commit, commit_of, current_version, open_table, p
 from taskreel.io.times import iso_from_us, us_from_iso
 from taskreel.pipelines.episodes import VERSIONS, Launch, episodes_pipeline, selection
 from taskreel.pipelines.errors import LaunchError, LostRaceError
+from taskreel.pipelines.following import counted, followed
 from taskreel.pipelines.incremental import incremental_pipeline
 from taskreel.pipelines.options import IncrementalOptions, RunOptions, RunPlaces, StreamingOptions
 from taskreel.pipelines.preflight import people_of, places_of, preflight, region_of
-from taskreel.pipelines.runners import can_stream, check_submitted, resolve_runner
+from taskreel.pipelines.runners import can_stream, check_submitted, is_cloud, resolve_runner
 from taskreel.pipelines.streaming import streaming_pipeline
 from taskreel.pipelines.submission import submission
+from taskreel.pipelines.terminal import Show
 from taskreel.pipelines.waiting import wait
 from taskreel.transforms.discover import Selection
 from taskreel.transforms.discover_new import late_files
 from taskreel.transforms.known import Base, is_consumed
-from taskreel.transforms.metrics import NAMESPACE
-from taskreel.transforms.progress import read_progress
 
-_PROGRESS_EVERY_S = 0.5
-_PROGRESS_PREFIX = "taskreel-progress-"
 _OWN_NAMES = ("README.md", "episodes", "steps", "dead-letter", "late")
 
 
@@ -67,7 +58,7 @@ def launch(
     beam_args: list[str],
     *,
     incremental: IncrementalOptions | None = None,
-    on_progress: Callable[[dict[str, int], float], None] | None = None,
+    on_progress: Show | None = None,
     run_id: str | None = None,
 ) -> Outcome:
     """Run the pipeline to its end. Raises `LaunchError` for what can be known before, `LostRaceError` after.
@@ -103,7 +94,7 @@ def run_job(
     options: PipelineOptions,
     wire: Callable[[beam.Pipeline, Launch], None],
     *,
-    on_progress: Callable[[dict[str, int], float], None] | None = None,
+    on_progress: Show | None = None,
     run_id: str | None = None,
 ) -> Outcome:
     """Run what is wired onto the version `before` to its end. Raises `LostRaceError` if another has committed."""
@@ -118,7 +109,7 @@ def launch_stream(
     streaming: StreamingOptions,
     beam_args: list[str],
     *,
-    on_progress: Callable[[dict[str, int], float], None] | None = None,
+    on_progress: Show | None = None,
 ) -> Commit | None:
     """Run a stream until it is drained or stopped; the last commit of the dataset.
 
@@ -151,16 +142,17 @@ def _run_to_the_end(
     before: Commit | None,
     options: PipelineOptions,
     wire: Callable[[beam.Pipeline, Launch], None],
-    on_progress: Callable[[dict[str, int], float], None] | None,
+    on_progress: Show | None,
     run_id: str | None,
 ) -> tuple[Launch, Any]:
     runner, runner_name = resolve_runner(options)
-    with _progress(on_progress) as folder:
-        begun = Launch(run_id or uuid.uuid4().hex, before and before.version, runner_name, folder, region_of(options))
+    with followed(on_progress, in_the_cloud=is_cloud(options)) as run:
+        run_id, version = run_id or uuid.uuid4().hex, before.version if before else None
+        begun = Launch(run_id, version, runner_name, run.folder, region_of(options))
         pipeline = beam.Pipeline(runner, options=options)
         wire(pipeline, begun)
         with submission(options):
-            result = pipeline.run()
+            run.result = result = pipeline.run()
         check_submitted(result, options)
         wait(result, may_be_stopped=options.view_as(StandardOptions).streaming)
     return begun, result
@@ -178,14 +170,8 @@ def _outcome(output: Store, begun: Launch, wall_s: float, before: Commit | None,
         )
     write_card(output)  # a run that was killed after its commit may have left the one before
     metadata = before.metadata if before else {}
-    waiting = _counted(result, "waiting")
+    waiting = counted(result).get("waiting", 0)
     return Outcome(begun.base_version, begun.run_id, begun.runner, wall_s, metadata, is_new=False, waiting=waiting)
-
-
-def _counted(result: Any, name: str) -> int:
-    """A total of the run by Beam's metrics: for people, a retried bundle may count twice."""
-    found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE).with_name(name))["counters"]
-    return sum(counter.result or 0 for counter in found)
 
 
 def check_base(before: Commit, places: RunPlaces, options: RunOptions, way: str) -> None:
@@ -318,39 +304,3 @@ def _unknown(beam_args: list[str]) -> list[str]:
     except (SystemExit, argparse.ArgumentError) as error:
         why = said.getvalue().strip().rpartition("error: ")[2] or error
         raise LaunchError(f"an option of Beam is not as it has to be: {why}") from error
-
-
-def _sweep_progress() -> None:
-    """Remove what runs that were killed left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PROGRESS_PREFIX}*-*"):
-        process = folder.name.removeprefix(_PROGRESS_PREFIX).partition("-")[0]
-        if not Path(f"/proc/{process}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _progress(on_progress: Callable[[dict[str, int], float], None] | None) -> Iterator[str]:
-    """A folder for the workers' totals, and a thread that hands their sum on."""
-    if on_progress is None:
-        yield ""
-        return
-    _sweep_progress()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PROGRESS_PREFIX}{os.getpid()}-"))
-    done = threading.Event()
-    began_s = time.monotonic()
-
-    def watch() -> None:
-        while not done.wait(_PROGRESS_EVERY_S):
-            try:
-                on_progress(read_progress(folder), time.monotonic() - began_s)
-            except Exception:
-                logging.getLogger(__name__).debug("progress", exc_info=True)
-
-    thread = threading.Thread(target=watch, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield str(folder)
-    finally:
-        done.set()
-        thread.join()
-        shutil.rmtree(folder, ignore_errors=True)

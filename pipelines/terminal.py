@@ -13,6 +13,7 @@ from rich.markup import escape
 _LOG_EVERY_S = 10.0
 
 Show = Callable[[dict[str, int], float], None]
+"""What is called with the totals of a run by name, and the seconds since its start."""
 
 
 @contextlib.contextmanager

@@ -6,11 +6,9 @@ from typing import Any
 
 from apache_beam.runners.runner import PipelineState
 
+from taskreel.pipelines.errors import JobFailedError
+
 _STOPPED = (PipelineState.CANCELLED, PipelineState.DRAINED, PipelineState.UPDATED)
-
-
-class JobFailedError(RuntimeError):
-    """A job that Dataflow took has failed, or was stopped before its end; the message has its id and the reason."""
 
 
 def wait(result: Any, *, may_be_stopped: bool = False) -> None:

@@ -339,11 +339,10 @@ def _run(places: Any, options: Any, incremental: Any, beam_args: list[str], json
 
     from taskreel.io import dataset as datasets
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.errors import LaunchError, LostRaceError
+    from taskreel.pipelines.errors import JobFailedError, LaunchError, LostRaceError
     from taskreel.pipelines.launch import launch
     from taskreel.pipelines.summary import facts, nothing_new, print_summary, run_facts
     from taskreel.pipelines.terminal import progress_display
-    from taskreel.pipelines.waiting import JobFailedError
 
     console = Console(stderr=True)
     try:
@@ -374,10 +373,9 @@ def _stream(places: Any, options: Any, stream: Any, beam_args: list[str], json_:
     from rich.console import Console
 
     from taskreel.io.stores import StoreError
-    from taskreel.pipelines.errors import LaunchError
+    from taskreel.pipelines.errors import JobFailedError, LaunchError
     from taskreel.pipelines.launch import launch_stream
     from taskreel.pipelines.terminal import progress_display
-    from taskreel.pipelines.waiting import JobFailedError
 
     signal.signal(signal.SIGINT, _interrupted)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from taskreel.app import BUSY, JsonOption, app, fail, store_at, without_warnings
+from taskreel.app import BUSY, FAULTS, JsonOption, app, fail, store_at, without_warnings
 
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset; a folder or gs:// place.")]
 
@@ -130,7 +130,7 @@ def compact(context: typer.Context, dataset: DatasetArgument, json_: JsonOption 
 
     from taskreel.io.stores import StoreError
     from taskreel.pipelines.compaction import compact as compact_dataset
-    from taskreel.pipelines.errors import LaunchError, LostRaceError
+    from taskreel.pipelines.errors import JobFailedError, LaunchError, LostRaceError
     from taskreel.pipelines.terminal import progress_display
 
     if dataset.startswith("-"):
@@ -142,6 +142,8 @@ def compact(context: typer.Context, dataset: DatasetArgument, json_: JsonOption 
         fail(str(error))
     except LostRaceError as error:
         fail(str(error), BUSY)
+    except JobFailedError as error:
+        fail(str(error), FAULTS)
     changes = outcome.metadata["shards"] if outcome.is_new else {"added": [], "removed": []}
     added, removed = len(changes["added"]), len(changes["removed"])
     if json_:
