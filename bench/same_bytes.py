@@ -79,9 +79,14 @@ def runners() -> list[Runner]:
     if prism := os.environ.get("TASKREEL_PRISM"):
         on_prism = ("--runner=PrismRunner", f"--prism_location={prism}")
         found += [
-            Runner("Prism, 1 worker", (*on_prism, "--environment_type=LOOPBACK")),
-            Runner("Prism, 3 workers apart", (*on_prism, *apart, "--sdk_worker_parallelism=3")),
-            Runner("Dataflow, rehearsed", (f"--prism={prism}", "--setup_file={setup}"), ("rehearse", "dataflow")),
+            Runner("Prism, worker in the launcher", (*on_prism, "--environment_type=LOOPBACK")),
+            Runner("Prism, worker apart", (*on_prism, *apart)),
+            # Prism starts a process an environment, however many are asked for; the rehearsal makes environments.
+            Runner(
+                "Dataflow, rehearsed on Prism, 3 workers",
+                (f"--prism={prism}", "--setup_file={setup}", "--worker-processes=3"),
+                ("rehearse", "dataflow"),
+            ),
         ]
     for engine in ("Flink", "Spark"):
         if server := os.environ.get(f"TASKREEL_{engine.upper()}"):

@@ -28,8 +28,10 @@ def main() -> None:
         "PIPELINE_OPTIONS_FILE": str(folder / "options.json"),
     }
     try:
-        from apache_beam.runners.worker import sdk_worker_main
+        from apache_beam.runners.worker import sdk_worker, sdk_worker_main
 
+        # Workers number their metrics, each from 1 on, and Prism 2.77 keeps one list of these numbers for all of them.
+        sdk_worker.SHORT_ID_CACHE._last_short_id = int(arguments.id.rpartition("_")[2]) << 20
         sdk_worker_main.main(sys.argv)
     except BaseException:
         (folder / "died").write_text(traceback.format_exc(), encoding="utf-8")

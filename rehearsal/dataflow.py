@@ -61,6 +61,8 @@ class Launch:
     """A folder with the dataset that lies at the output when the job begins."""
     patience_s: float = 600.0
     """So long each part may take."""
+    worker_processes: int = 2
+    """The steps are spread over so many."""
 
     @property
     def is_streaming(self) -> bool:
@@ -257,7 +259,8 @@ class _Stage:
         options = options_of(job.request)
         until_s = time.monotonic() + self.launch.patience_s
         quiet = _Quiet(lambda: len(_objects(self.gcs, f"{self.launch.output}/episodes/_delta_log")))
-        with workers.running(graph, options, worker, variables, self.launch.prism) as running:
+        prism, processes = self.launch.prism, self.launch.worker_processes
+        with workers.running(graph, options, worker, variables, prism, processes) as running:
             while not running.has_ended and not job.asked.is_set():
                 if time.monotonic() > until_s:
                     job.end(State.JOB_STATE_FAILED, "it took too long")

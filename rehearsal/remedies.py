@@ -76,8 +76,10 @@ def remedy(text: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The line that says what happened: the last that is no frame of a traceback."""
+    """The line that says what happened: in Python's traceback the last that is no frame, in Go's the first."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if "goroutine " in text:
+        return lines[0]
     said = [line for line in lines if re.match(r"(taskreel: |[\w.]*(Error|Exception|Refused)\b)", line)]
     return (said or lines or ["nothing was said"])[-1]
 

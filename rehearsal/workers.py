@@ -110,8 +110,12 @@ def running(
     worker: Worker,
     environment: Mapping[str, str],
     prism: str,
+    processes: int,
 ) -> Iterator[Running]:
-    """Run a staged graph; `options` are those of the job, `environment` are variables that a worker has."""
+    """Run a staged graph; `options` are those of the job, `environment` are variables that a worker has.
+
+    Its steps are spread over so many worker processes.
+    """
     (worker.folder / "options.json").write_text(json.dumps({"options": dict(options)}), encoding="utf-8")
     address, pool = BeamFnExternalWorkerPoolServicer.start(
         use_process=True, container_executable=str(_start_script(worker, environment))
@@ -120,24 +124,54 @@ def running(
     server = PrismJobServer(given)
     try:
         handle = portable_runner.JobServiceHandle(server.start(), given, retain_unknown_options=True)
-        result = portable_runner.PipelineResult(handle.job_service, *handle.submit(_with_workers_at(graph, address)))
+        result = portable_runner.PipelineResult(
+            handle.job_service, *handle.submit(with_workers_at(graph, address, processes))
+        )
         yield Running(server, result, worker)
     finally:
         server.stop()
         pool.stop(_STOP_S).wait()
 
 
-def _with_workers_at(graph: proto.Pipeline, address: str) -> proto.Pipeline:
-    """The graph, whose containers are replaced by workers that a pool starts; the files are installed already."""
+def with_workers_at(graph: proto.Pipeline, address: str, processes: int) -> proto.Pipeline:
+    """The graph, whose containers are replaced by workers that a pool starts; the files are installed already.
+
+    Prism starts one process an environment. So there are copies of each, and the steps take turns: what one step leaves
+    in the memory of its process is not there for another, as on many machines.
+    """
     changed = proto.Pipeline()
     changed.CopyFrom(graph)
     payload = proto.ExternalPayload()
     payload.endpoint.url = address
-    for environment in changed.components.environments.values():
-        environment.urn = common_urns.environments.EXTERNAL.urn
-        environment.payload = payload.SerializeToString()
-        del environment.dependencies[:]
+    environments = dict(graph.components.environments.items())
+    changed.components.environments.clear()
+    for name, environment in environments.items():
+        for process in range(processes):
+            copy = changed.components.environments[_of_process(name, process)]
+            copy.CopyFrom(environment)
+            copy.urn = common_urns.environments.EXTERNAL.urn
+            copy.payload = payload.SerializeToString()
+            del copy.dependencies[:]
+    turns = {name: turn for turn, name in enumerate(sorted({_top(step) for step in _steps(graph)}))}
+    for step in _steps(changed):
+        step.environment_id = _of_process(step.environment_id, turns[_top(step)] % processes)
+    for strategy in changed.components.windowing_strategies.values():
+        strategy.environment_id = _of_process(strategy.environment_id, 0) if strategy.environment_id else ""
     return changed
+
+
+def _steps(graph: proto.Pipeline) -> list[proto.PTransform]:
+    """Those that run in a worker."""
+    return [step for step in graph.components.transforms.values() if step.environment_id]
+
+
+def _top(step: proto.PTransform) -> str:
+    """The outermost step that this one is a part of: parts stay in one process, as they are fused."""
+    return str(step.unique_name.partition("/")[0])
+
+
+def _of_process(environment: str, process: int) -> str:
+    return f"{environment}_{process}"
 
 
 def _start_script(worker: Worker, environment: Mapping[str, str]) -> Path:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +43,9 @@ def dataflow(
     main: Annotated[
         Path | None, typer.Option(help="Rehearse this Python program, which takes Beam's options, in place of run.")
     ] = None,
+    worker_processes: Annotated[
+        int, typer.Option(help="Spread the steps over so many processes, e.g. 3.", min=1, max=20)
+    ] = 2,
     patience: Annotated[str, typer.Option(help="So long each part may take, e.g. 10m.")] = "10m",
     prism: Annotated[
         str, typer.Option(help="Prism's binary.", show_default="$TASKREEL_PRISM, .cache/bin/prism, or from PATH")
@@ -64,6 +67,7 @@ def dataflow(
     except ImportError as error:
         fail(f"rehearse needs the extra `rehearse` (pip install 'taskreel[rehearse]'): {error}")
     launch, folder = _launch(context.args, input_, output, sample, main, patience, prism)
+    launch = replace(launch, worker_processes=worker_processes)
     say = (lambda name: None) if json_ else (lambda name: print(f"taskreel: {name} …", file=sys.stderr, flush=True))
     try:
         report, objects = rehearsal.rehearse(launch, say)

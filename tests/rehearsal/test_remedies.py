@@ -32,6 +32,12 @@ def test_a_key_that_is_missing_elsewhere_is_no_variable() -> None:
     assert said == "KeyError: 'OFFICE'"
 
 
+def test_a_panic_of_prism_is_its_first_line() -> None:
+    assert explained("panic in stage.Execute: EOF\n\ngoroutine 7 [running]:\n\tstage.go:78") == (
+        "panic in stage.Execute: EOF"
+    )
+
+
 def test_what_is_not_known_is_said_as_it_is_but_not_at_length() -> None:
     assert explained("taskreel: --input x: there is no folder x\n") == "taskreel: --input x: there is no folder x"
     assert explained("") == "nothing was said"
