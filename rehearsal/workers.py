@@ -72,7 +72,7 @@ class Running:
     def __init__(self, server: PrismJobServer, result: portable_runner.PipelineResult, worker: Worker) -> None:
         self._server, self._result, self._worker = server, result, worker
         self._error = ""
-        self._is_cancelled = False
+        self.is_cancelled = False
         self._thread = threading.Thread(target=self._wait, name="rehearsed job", daemon=True)
         self._thread.start()
 
@@ -84,7 +84,7 @@ class Running:
     @property
     def error(self) -> str:
         """Why it failed, "" if it did not; Python's traceback where a worker raised."""
-        if self._is_cancelled:
+        if self.is_cancelled:
             return ""
         if "get control connection" in self._error:  # Prism has waited for a worker in vain
             return self._worker.death or self._worker.said or self._error
@@ -92,7 +92,7 @@ class Running:
 
     def cancel(self) -> None:
         """Stop it; what it has committed stays."""
-        self._is_cancelled = True
+        self.is_cancelled = True
         self._result.cancel()
         self._thread.join(_STOP_S)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +16,8 @@ import typer
 from taskreel.app import FAULTS, GOOD, JsonOption, app, duration_s, fail, without_warnings
 
 if TYPE_CHECKING:
-    from taskreel.rehearsal.dataflow import Launch, Report
+    from taskreel.rehearsal.dataflow import Report
+    from taskreel.rehearsal.launcher import Launch
 
 rehearse = typer.Typer(name="rehearse", help="Play a launch in the cloud on this machine.", no_args_is_help=True)
 app.add_typer(rehearse)
@@ -61,17 +63,19 @@ def dataflow(
     import logging
 
     without_warnings()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends, as by Ctrl-C
     logging.disable()  # Beam's servers mourn each job that fails; what is wrong is in the report
     try:
-        from taskreel.rehearsal import dataflow as rehearsal
+        from taskreel.rehearsal.dataflow import rehearse as play
+        from taskreel.rehearsal.launcher import RehearsalError
     except ImportError as error:
         fail(f"rehearse needs the extra `rehearse` (pip install 'taskreel[rehearse]'): {error}")
     launch, folder = _launch(context.args, input_, output, sample, main, patience, prism)
     launch = replace(launch, worker_processes=worker_processes)
     say = (lambda name: None) if json_ else (lambda name: print(f"taskreel: {name} …", file=sys.stderr, flush=True))
     try:
-        report, objects = rehearsal.rehearse(launch, say)
-    except rehearsal.RehearsalError as error:
+        report, objects = play(launch, say)
+    except RehearsalError as error:
         fail(str(error))
     found, dataset_faults = ("", []) if report.faults or main else _written(objects, folder, launch.sample)
     faults = report.faults + dataset_faults
@@ -83,7 +87,7 @@ def _launch(
     args: list[str], input_: str, output: str, sample: Path | None, main: Path | None, patience: str, prism: str
 ) -> tuple[Launch, Path | None]:
     """The launch, and the folder for its dataset."""
-    from taskreel.rehearsal.dataflow import Launch, with_taskreel_run
+    from taskreel.rehearsal.launcher import Launch, of_taskreel_run
 
     try:
         patience_s = duration_s("--patience", patience)
@@ -105,7 +109,7 @@ def _launch(
     if not found.is_dir():
         fail(f"{'--sample' if remote_input else '--input'} {found}: there is no such folder")
     launch = Launch((), tuple(args), named, sample=found, before=folder, patience_s=patience_s)
-    return with_taskreel_run(
+    return of_taskreel_run(
         launch, input_ if remote_input else launch.input, output if remote_output else launch.output
     ), folder
 

@@ -1,0 +1,106 @@
+"""The launch that is rehearsed: a program and its options, and the real process that runs it against the stand-ins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from taskreel.rehearsal.places import files_below, halves
+
+BUCKET = "taskreel-rehearsal"
+PLACE = f"gs://{BUCKET}"
+_DEFAULTS = ("--project=rehearsal", "--region=us-central1", f"--temp_location={PLACE}/temp")
+_IMAGE = "--sdk_container_image"
+
+
+class RehearsalError(ValueError):
+    """A rehearsal that cannot be: one line that says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What is rehearsed: a program, its options, and what lies in the store when it begins."""
+
+    main: tuple[str, ...]
+    """The command, up to its options: of `taskreel run`, or of a program that takes Beam's options."""
+    options: tuple[str, ...]
+    prism: str
+    """Prism's binary."""
+    sample: Path | None = None
+    """A folder with segments and consent records."""
+    input: str = f"{PLACE}/in"
+    """Where the sample lies in the store."""
+    output: str = f"{PLACE}/out"
+    before: Path | None = None
+    """A folder with the dataset that lies at the output when the job begins."""
+    patience_s: float = 600.0
+    """So long each part may take."""
+    worker_processes: int = 2
+    """The steps are spread over so many."""
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether it runs until it is stopped."""
+        return "--streaming" in self.options
+
+    def command(self, *more: str) -> list[str]:
+        """With the options that a launch has to have, where they are not given."""
+        given = {option.partition("=")[0] for option in self.options}
+        defaults = [option for option in _DEFAULTS if option.partition("=")[0] not in given]
+        return [*self.main, *self.options, *defaults, "--runner=DataflowRunner", "--no_auth", *more]
+
+
+def of_taskreel_run(launch: Launch, input_: str, output: str) -> Launch:
+    """The launch of `taskreel run` on places in the stand-in's store."""
+    main = (sys.executable, "-m", "taskreel", "run", "--input", input_, "--output", output)
+    return replace(launch, main=main, input=input_, output=output)
+
+
+def check(launch: Launch) -> None:
+    """Raise `RehearsalError` for what cannot be rehearsed."""
+    if any(option.startswith(_IMAGE) for option in launch.options):
+        raise RehearsalError(
+            f"{_IMAGE}: a rehearsal cannot look into an image; leave it out, and give what is installed in it, by "
+            "--setup_file or --extra_package"
+        )
+    if not Path(launch.prism).is_file():
+        raise RehearsalError(f"there is no Prism at {launch.prism}: make prism, or give --prism")
+    if launch.is_streaming and launch.sample is None:
+        raise RehearsalError("--streaming: only streams of `taskreel run` can be rehearsed, not those of --main")
+    if launch.is_streaming and not halves(files_below(launch.sample))[1]:
+        raise RehearsalError(f"{launch.sample}: a stream is rehearsed in two halves; give at least two segments")
+
+
+class Launcher:
+    """A process that launches; what it says is kept, and is told only if it fails."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process, self._log = process, log
+
+    @property
+    def said(self) -> str:
+        """What it wrote to its error output until now."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+
+@contextlib.contextmanager
+def launcher(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[Launcher]:
+    """Start the process; it does not outlive the block."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | dict(environment),
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            yield Launcher(process, log)
+        finally:
+            process.kill()
+            process.wait()
