@@ -208,8 +208,8 @@ class _Rehearsal:
         if not job.is_streaming:
             return f"the job was not done after {patience}"
         return (
-            f"the stream was not quiet, or had not committed, after {patience}: it takes up days within --lateness-h of "
-            "now, or of --clock; is the sample older?"
+            f"the stream was not quiet, or had not committed, after {patience}: it takes up days within --lateness-h "
+            "of now, or of --clock; is the sample older?"
         )
 
     def _check_end(self, launched: Launcher, job: Job) -> None:

@@ -92,13 +92,8 @@ class Launcher:
 def launcher(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[Launcher]:
     """Start the process; it does not outlive the block."""
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command,
-            env=os.environ | dict(environment),
-            stdout=subprocess.DEVNULL,
-            stderr=file,
-            stdin=subprocess.DEVNULL,
-        )
+        none, variables = subprocess.DEVNULL, os.environ | dict(environment)
+        process = subprocess.Popen(command, env=variables, stdin=none, stdout=none, stderr=file)
         try:
             yield Launcher(process, log)
         finally:

@@ -73,6 +73,7 @@ class Running:
         self._server, self._result, self._worker = server, result, worker
         self._error = ""
         self.is_cancelled = False
+        """Whether it was stopped before its end."""
         self._thread = threading.Thread(target=self._wait, name="rehearsed job", daemon=True)
         self._thread.start()
 
