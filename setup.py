@@ -7,6 +7,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+GCP = ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6", "tenacity>=9"]
 FOLDERS = ("capture", "io", "pipelines", "rehearsal", "transforms")
 
 PACKAGES = ["taskreel", *(f"taskreel.{folder}" for folder in FOLDERS)]
@@ -46,7 +47,7 @@ setup(
             "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
             "xxhash>=3.5",  # is this frame like one before
         ],
-        "gcp": ["apache-beam[gcp]>=2.77,<2.78", "google-cloud-storage>=3", "google-crc32c>=1.6", "tenacity>=9"],
+        "gcp": GCP,
         "import": [
             "av>=14",  # frames of the videos beside recordings
             "mcap>=1.2",  # the container of OWAMcap
@@ -54,7 +55,7 @@ setup(
             "pyyaml>=6",  # libinput's recordings
             "xkbcommon>=1.5",  # text by keyboard layout; built from source with libxkbcommon-dev
         ],
-        "rehearse": ["apache-beam[gcp]>=2.77,<2.78", "google-crc32c>=1.6"],  # real clients against stand-ins
+        "rehearse": GCP,  # the real clients, against stand-ins
         "simulate": ["pillow>=11"],  # the simulator draws screens
         "watch": ["prometheus-client>=0.22"],  # /metrics of `taskreel watch --port`
         "dev": [
