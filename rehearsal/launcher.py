@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskreel.rehearsal.places import files_below, halves
+from taskreel.transforms.discover import Selection
 
 BUCKET = "taskreel-rehearsal"
 PLACE = f"gs://{BUCKET}"
@@ -56,9 +57,9 @@ class Launch:
 
 
 def of_taskreel_run(launch: Launch, input_: str, output: str) -> Launch:
-    """The launch of `taskreel run` on places in the stand-in's store."""
+    """The launch of `taskreel run` on places in the stand-in's store; the input may be a glob, as of `run`."""
     main = (sys.executable, "-m", "taskreel", "run", "--input", input_, "--output", output)
-    return replace(launch, main=main, input=input_, output=output)
+    return replace(launch, main=main, input=Selection.of_input(input_).root, output=output)
 
 
 def check(launch: Launch) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 rehearse = typer.Typer(name="rehearse", help="Play a launch in the cloud on this machine.", no_args_is_help=True)
 app.add_typer(rehearse)
 
-_PRISM = ("TASKREEL_PRISM", ".cache/bin/prism")
+_BUILT = ".cache/bin/prism"
+"""Where `make prism` leaves it."""
 
 
 @rehearse.command(
@@ -54,7 +55,7 @@ def dataflow(
     ] = "",
     json_: JsonOption = False,
 ) -> None:
-    """Launch on Dataflow, with stand-ins of the service and the store: nothing leaves this machine.
+    """Launch on Dataflow, with stand-ins of the service and the store: no account, nothing is sent to the cloud.
 
     The real DataflowRunner submits. The request is checked, the package is installed into a fresh environment, and the
     job runs there with what was staged, and nothing else. Give it the options of the real launch: those of `taskreel
@@ -93,25 +94,39 @@ def _launch(
         patience_s = duration_s("--patience", patience)
     except ValueError as error:
         fail(str(error))
-    named = prism or os.environ.get(_PRISM[0]) or shutil.which("prism") or _PRISM[1]
-    launch = Launch(main=(sys.executable, str(main)), options=tuple(args), prism=named, patience_s=patience_s)
     if main is not None:
         if not main.is_file():
             fail(f"--main {main}: there is no such file")
-        return launch, None
+        return Launch((sys.executable, str(main)), tuple(args), _prism(prism), patience_s=patience_s), None
     if not input_ or not output:
         fail("--input and --output: where the segments are, and where the dataset goes (or --main, another program)")
-    remote_input, remote_output = input_.startswith("gs://"), output.startswith("gs://")
-    folder = None if remote_output else Path(output)
-    found = sample if remote_input else Path(input_)
-    if found is None:
+    folder = None if output.startswith("gs://") else Path(output)
+    if folder and folder.exists() and not folder.is_dir():
+        fail(f"--output {output}: is a file, not a folder")
+    found, below = _sample(input_, sample)
+    launch = Launch((), tuple(args), _prism(prism), sample=found, before=folder, patience_s=patience_s)
+    where = input_ if sample else f"{launch.input}/{below}".rstrip("/")
+    return of_taskreel_run(launch, where, launch.output if folder else output), folder
+
+
+def _sample(input_: str, sample: Path | None) -> tuple[Path, str]:
+    """The folder that is put into the store, and what of it is the input: "" for all, or a glob below."""
+    from taskreel.transforms.discover import Selection
+
+    if input_.startswith("gs://") and sample is None:
         fail(f"--input {input_}: a rehearsal reads nothing from the cloud; give --sample, a folder of segments")
-    if not found.is_dir():
-        fail(f"{'--sample' if remote_input else '--input'} {found}: there is no such folder")
-    launch = Launch((), tuple(args), named, sample=found, before=folder, patience_s=patience_s)
-    return of_taskreel_run(
-        launch, input_ if remote_input else launch.input, output if remote_output else launch.output
-    ), folder
+    if sample is not None and not input_.startswith("gs://"):
+        fail(f"--sample {sample}: is for an --input in gs://; {input_} is put there as it is")
+    root = str(sample or Selection.of_input(input_).root)
+    if not Path(root).is_dir():
+        fail(f"{'--sample' if sample else '--input'} {root}: there is no such folder")
+    return Path(root), "" if sample else input_.removeprefix(root).lstrip("/")
+
+
+def _prism(named: str) -> str:
+    """Where Prism's binary is likely to be."""
+    built = _BUILT if Path(_BUILT).is_file() else None
+    return named or os.environ.get("TASKREEL_PRISM") or built or shutil.which("prism") or _BUILT
 
 
 def _written(objects: dict[str, bytes], folder: Path | None, sample: Path | None) -> tuple[str, list[str]]:

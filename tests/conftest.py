@@ -11,7 +11,9 @@ import pytest
 from hypothesis import settings
 
 SUPPORT = Path(__file__).parent / "support"
-sys.path.insert(0, str(SUPPORT))
+PIPELINES = Path(__file__).parent / "pipelines"
+"""Where `inputs` is: a small input with everything in it."""
+sys.path[:0] = [str(SUPPORT), str(PIPELINES)]
 
 from taskreel.io import stores  # noqa: E402
 from taskreel.rehearsal.gcs.server import GcsServer  # noqa: E402
@@ -52,3 +54,23 @@ def prism_options() -> list[str]:
             pytest.fail("Prism was not built: `make test` builds it")
         pytest.skip("TASKREEL_PRISM names no Prism binary; `make test` builds it with Go")
     return ["--runner=PrismRunner", f"--prism_location={prism}", "--environment_type=LOOPBACK"]
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published input. Read it only: `copy_of` makes one to change."""
+    from inputs import publish_all
+
+    folder = tmp_path_factory.mktemp("people")
+    publish_all(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset that a plain run makes of `people`. Read it only."""
+    from inputs import run
+
+    folder = tmp_path_factory.mktemp("plain") / "dataset"
+    run(people, folder)
+    return folder

@@ -61,6 +61,26 @@ def test_a_stream_is_stopped_and_goes_on_where_it_was(tmp_path: Path, prism_opti
 
 @pytest.mark.prism
 @pytest.mark.slow
+def test_a_part_of_a_folder_is_the_input_and_a_dataset_may_be_there(
+    people: Path, plain: Path, tmp_path: Path, prism_options: list[str]
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(plain, output)
+    (day,) = sorted(people.glob("segments/v1/day=2026-01-06*"))
+    code, report = rehearsed(
+        *("--input", str(day), "--output", str(output)),
+        f"--setup_file={project_copy(tmp_path / 'project')}",
+        prism_options[1].replace("prism_location", "prism"),
+    )
+    assert (code, report["faults"]) == (0, [])
+    dataset = datasets.open(str(output))
+    assert dataset.version == datasets.open(str(plain)).version + 1
+    taken = {name for row in dataset.episodes().column("segments").to_pylist() for name in row}
+    assert taken == {path.name for path in day.rglob("*.parquet")}
+
+
+@pytest.mark.prism
+@pytest.mark.slow
 def test_the_places_and_options_of_the_real_launch_can_be_rehearsed(tmp_path: Path, prism_options: list[str]) -> None:
     people = simulated(tmp_path / "people", participants=1, minutes=3, screens="reuse")
     code, report = rehearsed(
@@ -87,6 +107,9 @@ def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
         ((*places, prism, "--patience", "soon"), "--patience soon"),
         (("--main", str(tmp_path / "none.py"), prism), "there is no such file"),
         ((prism,), "--input and --output"),
+        ((*places, prism, "--sample", str(people)), "is for an --input in gs://"),
+        ((*places, prism, "--streaming"), "at least two segments"),
+        (("--input", str(people), "--output", __file__, prism), "is a file, not a folder"),
     ):
         done = taskreel("rehearse", "dataflow", *arguments)
         assert done.returncode == 2, arguments
