@@ -193,6 +193,7 @@ class _Rehearsal:
             if not running.has_ended:
                 running.cancel()
             error = running.error
+            job.counters = {} if error else running.counters()
         if error:
             job.end(State.JOB_STATE_FAILED, error)
             raise _Failed(explained(error))

@@ -37,6 +37,8 @@ class Job:
     """Set when somebody asks for another state: drain or cancel."""
     asked_state: State = State.JOB_STATE_UNKNOWN
     errors: list[str] = field(default_factory=list)
+    counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What the workers have counted, by namespace and name."""
 
     @property
     def is_streaming(self) -> bool:
@@ -110,7 +112,7 @@ class JobsService:
         if part == "messages":
             return 200, {"jobMessages": [_message(n, text) for n, text in enumerate(job.errors)]}
         if part == "metrics":
-            return 200, {"metrics": []}
+            return 200, {"metrics": [told for name, value in job.counters.items() for told in _metric(*name, value)]}
         return 200, _json(job.message())
 
     def _create(self, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -143,6 +145,15 @@ def _json(message: dataflow.Job) -> dict[str, Any]:
 def _message(number: int, text: str) -> dict[str, Any]:
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {"id": str(number), "time": time, "messageText": text, "messageImportance": "JOB_MESSAGE_ERROR"}
+
+
+def _metric(namespace: str, name: str, value: int) -> list[dict[str, Any]]:
+    """Of each metric the service tells what is committed, and what was tried: here the same."""
+    contexts: tuple[dict[str, str], ...] = ({}, {"tentative": "true"})
+    return [
+        {"name": {"origin": "user", "name": name, "context": {"namespace": namespace} | more}, "scalar": value}
+        for more in contexts
+    ]
 
 
 def _error(status: int, message: str) -> tuple[int, dict[str, Any]]:

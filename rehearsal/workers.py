@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,13 @@ class Running:
         if "get control connection" in self._error:  # Prism has waited for a worker in vain
             return self._worker.death or self._worker.said or self._error
         return self._error or self._worker.death
+
+    def counters(self) -> dict[tuple[str, str], int]:
+        """What the workers have counted, by namespace and name."""
+        total: Counter[tuple[str, str]] = Counter()
+        for counter in self._result.metrics().query()["counters"]:
+            total[counter.key.metric.namespace, counter.key.metric.name] += counter.result or 0
+        return dict(total)
 
     def cancel(self) -> None:
         """Stop it; what it has committed stays."""

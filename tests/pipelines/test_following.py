@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,15 +14,16 @@ from apache_beam.metrics.execution import MetricKey, MetricResult
 from apache_beam.metrics.metric import MetricName
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
 from apache_beam.runners.runner import PipelineState
+from google.cloud import dataflow_v1beta3 as dataflow
 from inputs import publish_people, run_args, taskreel
 from shipped import project_copy
 
 from taskreel.pipelines import following
 from taskreel.pipelines.errors import JobFailedError
-from taskreel.pipelines.following import followed
+from taskreel.pipelines.following import counted, followed
 from taskreel.pipelines.waiting import wait
 from taskreel.rehearsal.gcs.server import GcsServer
-from taskreel.rehearsal.jobs_service import JobsService, State
+from taskreel.rehearsal.jobs_service import Job, JobsService, State
 
 
 class Result:
@@ -88,6 +90,20 @@ def test_a_failed_job_says_its_last_line_and_no_more() -> None:
         wait(Result(PipelineState.FAILED, error), may_be_stopped=True)
     assert str(caught.value) == "job 2026-11-30_1 is FAILED: ValueError: no"
     wait(Result())
+
+
+def test_counters_of_a_job_are_read_by_beams_client_of_dataflow() -> None:
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.dataflow.dataflow_metrics import DataflowMetrics
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
+
+    with JobsService(lambda job: []) as jobs:
+        job = Job(dataflow.Job(name="nightly"), counters={("taskreel", "waiting"): 3, ("other", "waiting"): 4})
+        jobs.jobs[job.id] = job
+        words = ["--project=office", "--region=us-east1", f"--dataflow_endpoint={jobs.endpoint}", "--no_auth"]
+        client = DataflowApplicationClient(PipelineOptions(words))
+        metrics = DataflowMetrics(client, SimpleNamespace(job_id=lambda: job.id, is_in_terminal_state=lambda: True))
+        assert counted(SimpleNamespace(metrics=lambda: metrics)) == {"waiting": 3}
 
 
 def test_a_launcher_whose_job_fails_ends_with_a_line_and_1(gcs: GcsServer, tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_why_a_job_has_failed_is_among_its_messages(service: JobsService, jobs: 
     assert [message.message_text for message in said] == ["ModuleNotFoundError: no"]
 
 
+def test_what_was_counted_is_among_its_metrics(service: JobsService, jobs: dataflow.JobsV1Beta3Client) -> None:
+    made = create(jobs, name="nightly")
+    service.jobs[made.id].counters = {("taskreel", "segments"): 7}
+    client = _client(dataflow.MetricsV1Beta3Client, service)
+    committed, tried = client.get_job_metrics(dataflow.GetJobMetricsRequest(**NAMES, job_id=made.id)).metrics
+    assert (tried.name.name, tried.name.context["namespace"], tried.scalar) == ("segments", "taskreel", 7)
+    assert (committed.name.name, committed.scalar) == ("segments", 7)
+
+
 def test_a_job_that_is_not_there_is_not_found(jobs: dataflow.JobsV1Beta3Client) -> None:
     with pytest.raises(NotFound):
         jobs.get_job(dataflow.GetJobRequest(**NAMES, job_id="none"))
