@@ -138,7 +138,7 @@ def test_duckdb_and_polars_open_the_file_with_no_code_of_ours(tmp_path):
     path.write_bytes(file)
     expected = {row["seq"]: (row["time_us"], row["x"], row["picture"]) for row in table.to_pylist()}
     query = f"select seq, time_us, x, picture from '{path}'"
-    assert {seq: (t, x, p) for seq, t, x, p in duckdb.sql(query).fetchall()} == expected
+    assert {seq: (t, x, p) for seq, t, x, p in duckdb.connect().sql(query).fetchall()} == expected
     rows = pl.read_parquet(path).select("seq", "time_us", "x", "picture").rows()
     assert {seq: (t, x, p) for seq, t, x, p in rows} == expected
 

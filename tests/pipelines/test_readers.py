@@ -109,13 +109,19 @@ def test_duckdb_reads_the_files_of_both_tables(plain: Path) -> None:
     dataset = assert_good(plain)
     shards = [file for one in _data_files(plain).values() for file in one]
     parts = [str(path) for path in (plain / "episodes").glob("*.parquet")]
-    counts = duckdb.execute("select action, count(*) from read_parquet(?) group by action", [shards]).fetchall()
+    counts = (
+        duckdb.connect().execute("select action, count(*) from read_parquet(?) group by action", [shards]).fetchall()
+    )
     expected = dataset.steps(["action"]).column("action").value_counts().to_pylist()
     assert dict(counts) == {row["values"]: row["counts"] for row in expected}
-    joined = duckdb.execute(
-        "select count(*), count(s.image.bytes) from read_parquet(?) s join read_parquet(?) e using (episode_id)",
-        [shards, parts],
-    ).fetchone()
+    joined = (
+        duckdb.connect()
+        .execute(
+            "select count(*), count(s.image.bytes) from read_parquet(?) s join read_parquet(?) e using (episode_id)",
+            [shards, parts],
+        )
+        .fetchone()
+    )
     images = dataset.steps(["image_hash"]).column("image_hash")
     assert joined == (len(images), len(images) - images.null_count)
 
@@ -161,7 +167,7 @@ def test_empty_splits_are_readable(empty: Path, hub: Any) -> None:
         assert list(streamed) == []
         assert streamed.column_names == STEP_SCHEMA.names
     shards = [file for one in _data_files(empty).values() for file in one]
-    assert duckdb.execute("select count(*) from read_parquet(?)", [shards]).fetchone() == (0,)
+    assert duckdb.connect().execute("select count(*) from read_parquet(?)", [shards]).fetchone() == (0,)
     assert polars.read_delta(str(empty / "steps")).columns == STEP_SCHEMA.names
 
 
