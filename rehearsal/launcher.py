@@ -53,6 +53,8 @@ class Launch:
         """With the options that a launch has to have, where they are not given."""
         given = {option.partition("=")[0] for option in self.options}
         defaults = [option for option in _DEFAULTS if option.partition("=")[0] not in given]
+        if "--no_save_main_session" not in given:
+            defaults.append("--save_main_session")  # Beam's default against the service, but not against localhost
         return [*self.main, *self.options, *defaults, "--runner=DataflowRunner", "--no_auth", *more]
 
 
