@@ -116,3 +116,14 @@ def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
         assert done.stderr.startswith("taskreel: ")
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_prism_that_is_none_is_said_in_a_line(tmp_path: Path) -> None:
+    sound = shutil.copytree(Path(__file__).parent / "broken" / "sound", tmp_path / "sound")
+    launch = ("--main", str(sound / "launch.py"), f"--setup_file={sound / 'setup.py'}")
+    done = taskreel("rehearse", "dataflow", *launch, f"--prism={shutil.which('sh')}", "--json")
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]  # before it a thread of gRPC may mourn
+    assert line.startswith("taskreel: Prism, which stands in for the service, does not start")
+    assert "--prism" in line
