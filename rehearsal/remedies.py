@@ -59,7 +59,7 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         "there are no credentials: gcloud auth application-default login",
     ),
     (
-        r"(?P<it>setup\.py)",
+        r"(?P<it>setup\.py)', 'sdist'",
         "the package of --setup_file cannot be built: try it by hand, `python {it} sdist` in its folder",
     ),
 )

@@ -150,13 +150,15 @@ def _written(objects: dict[str, bytes], folder: Path | None, sample: Path | None
 
 
 def _write(objects: dict[str, bytes], place: Path) -> None:
-    """Make a folder hold these objects; what lies there already is the same, or it was deleted by the job."""
+    """Make a folder hold these objects: what the job has deleted goes. What is the same is not touched."""
     for path in list(place.rglob("*")):
         if path.is_file() and path.relative_to(place).as_posix() not in objects:
             path.unlink()
     for name, data in objects.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(data)
+        path = place / name
+        if not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
 
 def _print(report: Report, faults: list[str], found: str, folder: Path | None, json_: bool) -> None:

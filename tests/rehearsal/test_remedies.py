@@ -32,6 +32,13 @@ def test_a_key_that_is_missing_elsewhere_is_no_variable() -> None:
     assert said == "KeyError: 'OFFICE'"
 
 
+def test_a_package_is_to_blame_only_for_its_build() -> None:
+    build = "subprocess.CalledProcessError: Command '['python', 'setup.py', 'sdist']' returned non-zero exit status 1."
+    assert "cannot be built" in explained(TRACEBACK.format(line="x", error=f"RuntimeError: Full trace: {build}"))
+    said = "taskreel: --setup_file ./setup.py: there is no such file"
+    assert explained(said) == said
+
+
 def test_a_panic_of_prism_is_its_first_line() -> None:
     assert explained("panic in stage.Execute: EOF\n\ngoroutine 7 [running]:\n\tstage.go:78") == (
         "panic in stage.Execute: EOF"
