@@ -62,10 +62,12 @@ def dataflow(
     run`, and Beam's. A stream is stopped, and started once more. Exit code 1 if the launch would have failed.
     """
     import logging
+    import threading
 
     without_warnings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends, as by Ctrl-C
     logging.disable()  # Beam's servers mourn each job that fails; what is wrong is in the report
+    threading.excepthook = lambda _: None  # and so do its threads, each runner that ends
     try:
         from taskreel.rehearsal.dataflow import rehearse as play
         from taskreel.rehearsal.launcher import RehearsalError

@@ -127,6 +127,6 @@ def test_a_prism_that_is_none_is_said_in_a_line(tmp_path: Path) -> None:
     launch = ("--main", str(sound / "launch.py"), f"--setup_file={sound / 'setup.py'}")
     done = taskreel("rehearse", "dataflow", *launch, f"--prism={shutil.which('sh')}", "--json")
     assert done.returncode == 2
-    line = done.stderr.splitlines()[-1]  # before it a thread of gRPC may mourn
+    (line,) = done.stderr.splitlines()
     assert line.startswith("taskreel: Prism, which stands in for the service, does not start")
     assert "--prism" in line
