@@ -151,7 +151,7 @@ class _Rehearsal:
             if code == 0:
                 raise _Failed("the launcher ended without a job: does the program call pipeline.run()?")
             if code is not None:
-                raise _Failed(explained(launched.said))
+                raise _Failed(explained(launched.said, at_launch=True))
         raise _Failed(f"the launcher has submitted no job within {self._patience}")
 
     def _launched_again(self) -> contextlib.AbstractContextManager[Launcher]:
@@ -168,7 +168,7 @@ class _Rehearsal:
         if not found and second.process.poll() is None:
             raise _Failed(f"a second launch is not done after {self._patience}")
         if not found:
-            raise _Failed(f"a second launch fails: {explained(second.said)}")
+            raise _Failed(f"a second launch fails: {explained(second.said, at_launch=True)}")
         faults = unstable_labels(graph, proto.Pipeline.FromString(found[-1]))
         if faults:
             raise _Failed(*faults)
@@ -231,7 +231,9 @@ class _Rehearsal:
         except subprocess.TimeoutExpired:
             raise _Failed(f"the launcher still waits for job {job.id}, which has ended") from None
         if code:
-            raise _Failed(f"the job ended well, the launcher with exit code {code}: {explained(launched.said)}")
+            raise _Failed(
+                f"the job ended well, the launcher with exit code {code}: {explained(launched.said, at_launch=True)}"
+            )
 
 
 class _Stream:

@@ -32,6 +32,13 @@ def test_a_key_that_is_missing_elsewhere_is_no_variable() -> None:
     assert said == "KeyError: 'OFFICE'"
 
 
+def test_what_a_launcher_lacks_is_not_said_of_workers() -> None:
+    for error in ("ModuleNotFoundError: No module named 'words'", "NameError: name 'LEVEL' is not defined"):
+        assert explained(TRACEBACK.format(line="x", error=error), at_launch=True) == error
+    lock = TRACEBACK.format(line="x", error="TypeError: cannot pickle 'generator' object")
+    assert "holds a generator" in explained(lock, at_launch=True)
+
+
 def test_a_package_is_to_blame_only_for_its_build() -> None:
     build = "subprocess.CalledProcessError: Command '['python', 'setup.py', 'sdist']' returned non-zero exit status 1."
     assert "cannot be built" in explained(TRACEBACK.format(line="x", error=f"RuntimeError: Full trace: {build}"))
