@@ -61,7 +61,7 @@ $(PRISM):
 test: $(VENV)/.dev $(PRISM) ## The whole test suite
 	TASKREEL_PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal --durations=10
 
-lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io, transforms and the capture client)
+lint: $(VENV)/.dev ## ruff (format and lint) and mypy (strict on io, transforms, the capture client and the rehearsal)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	mkdir -p build/typecheck/taskreel

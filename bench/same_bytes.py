@@ -40,7 +40,7 @@ from taskreel.io import dataset as datasets
 from taskreel.pipelines.summary import facts
 
 PATIENCE_S = 300.0
-_START_S = 60.0
+_START_S, _END_S = 60.0, 30.0
 _POOL, _JOBS = "apache_beam.runners.worker.worker_pool_main", "apache_beam.runners.portability.local_job_service_main"
 
 
@@ -183,7 +183,10 @@ def _servers() -> Iterator[dict[str, int]]:
     finally:
         for process in started:
             process.terminate()
-            process.wait(30)
+        for process in started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_S)
+            process.kill()
 
 
 def _free_port() -> int:

@@ -27,6 +27,16 @@ _MACHINE_TYPE = re.compile(r"([a-z0-9-]+/)*[a-z][a-z0-9]*-[a-z0-9][a-z0-9-]*")
 _LABELS, _LABEL_CHARACTERS, _LABEL_BYTES = 64, 63, 128
 
 
+def is_job_name(text: str) -> bool:
+    """Whether a job may be called like this."""
+    return bool(_JOB_NAME.fullmatch(text))
+
+
+def is_job_label(key: str, value: str) -> bool:
+    """Whether a job may have this label; see `Job.labels` of google-cloud-dataflow-client."""
+    return key != "" and _are_of(key[0], "Ll", "Lo") and _is_label(key) and _is_label(value)
+
+
 def check_options(options: PipelineOptions) -> None:
     """Raise `LaunchError` for the first option that Beam, or Dataflow if it is to run there, refuses."""
     views = copy.deepcopy(options)
@@ -80,7 +90,7 @@ def _places(validator: PipelineOptionsValidator, google: Any) -> Iterator[str]:
 
 
 def _names(google: Any) -> Iterator[str]:
-    if google.job_name and not _JOB_NAME.fullmatch(google.job_name):
+    if google.job_name and not is_job_name(google.job_name):
         yield (
             f"--job_name {google.job_name[:80]}: Dataflow takes lower-case letters, digits and hyphens, "
             "a letter first, no hyphen last, at most 1024"
@@ -107,12 +117,11 @@ def _streaming(options: PipelineOptions, google: Any) -> Iterator[str]:
 
 
 def _labels(google: Any) -> Iterator[str]:
-    """See `Job.labels` of google-cloud-dataflow-client."""
     pairs = [pair for label in google.labels or () for pair in _pairs(label)]
     if len(pairs) > _LABELS:
         yield f"--labels: {len(pairs)} are given, Dataflow takes {_LABELS}; leave some out"
     for key, value in pairs:
-        if not key or not _are_of(key[0], "Ll", "Lo") or not (_is_label(key) and _is_label(value)):
+        if not is_job_label(key, value):
             yield (
                 f"--labels {key[:80]}={value[:80]}: Dataflow takes lower-case letters, digits, _ and - in key and "
                 f"value, a letter first in the key, at most {_LABEL_CHARACTERS}; such as --labels=team=lab"

@@ -1,7 +1,7 @@
 """What can be known to be wrong before a job is built: its options, its places, its package, its region.
 
-`preflight` is called once for each launch, by whatever launches; a rehearsal calls it, too. Cheap checks come first. It
-writes nothing into a store.
+`preflight` is called once for each launch, by whatever launches; so a launch that is rehearsed has it, too. Cheap
+checks come first. It writes nothing into a store.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +25,11 @@ from taskreel.rehearsal.environment import InstallError
 from taskreel.rehearsal.gcs.server import GcsServer
 from taskreel.rehearsal.job_request import options_of, request_faults, unstable_labels
 from taskreel.rehearsal.jobs_service import Job, JobsService
-from taskreel.rehearsal.launcher import PLACE, Launch, Launcher, check, launcher
+from taskreel.rehearsal.launcher import PLACE, Launch, Launcher, RehearsalError, check, launcher
 from taskreel.rehearsal.remedies import explained
 
+_AGAIN = f"{PLACE}/again"
+"""Where a second launch stages."""
 _POLL_S = 0.2
 _QUIET_S = 10.0
 """A stream that has committed, and then has not for so long, has taken up what is there."""
@@ -73,7 +74,7 @@ def rehearse(launch: Launch, begins: Callable[[str], None] = lambda name: None) 
     report = Report()
     buckets = places.buckets_of([*launch.options, launch.input, launch.output, PLACE])
     with (
-        tempfile.TemporaryDirectory(prefix="taskreel-rehearsal-") as folder,
+        tempfile.TemporaryDirectory(prefix="taskreel-rehearsal-", ignore_cleanup_errors=True) as folder,
         GcsServer(sorted(buckets)) as gcs,
         JobsService(lambda job: request_faults(job, lambda place: places.read(gcs, place))) as jobs,
         contextlib.suppress(_Failed),
@@ -107,15 +108,17 @@ class _Rehearsal:
             with self._part(f"launch{life}"):
                 job = self._submitted(launched)
             graph = proto.Pipeline.FromString(self._read(str(options_of(job.request)["pipelineUrl"])) or b"")
-            with ThreadPoolExecutor(1) as pool:
-                again = pool.submit(self._graph_again) if number == 1 else None
+            with self._launched_again() if number == 1 else contextlib.nullcontext() as second:
                 with self._part(f"install{life}"):
                     worker = self._installed(job, graph, self.folder / f"worker{number}")
-                if again:
+                if second:
                     with self._part("second launch: the same labels"):
-                        _check_labels(graph, again)
+                        self._check_labels(graph, second)
             with self._part(f"run{life}"):
-                self._run(job, graph, worker)
+                try:
+                    self._run(job, graph, worker)
+                except workers.PrismError as error:
+                    raise RehearsalError(f"Prism, which stands in for the service, {explained(str(error))}") from error
             with self._part(f"end of the launcher{life}"):
                 self._check_end(launched, job)
 
@@ -138,31 +141,41 @@ class _Rehearsal:
     def _submitted(self, launched: Launcher) -> Job:
         until_s = time.monotonic() + self.launch.patience_s
         while time.monotonic() < until_s:
+            code = launched.process.poll()  # asked first: what it submitted before its end is then found
             job = self.jobs.next_job(_POLL_S)
             if job:
                 job.state = State.JOB_STATE_RUNNING
                 return job
             if self.jobs.refused:
                 raise _Failed(*self.jobs.refused[-1])
-            if launched.process.poll() == 0:
+            if code == 0:
                 raise _Failed("the launcher ended without a job: does the program call pipeline.run()?")
-            if launched.process.poll() is not None:
-                raise _Failed(explained(launched.said))
-        raise _Failed(f"the launcher has submitted no job within {self.launch.patience_s:.0f} s (--patience)")
+            if code is not None:
+                raise _Failed(explained(launched.said, at_launch=True))
+        raise _Failed(f"the launcher has submitted no job within {self._patience}")
 
-    def _graph_again(self) -> proto.Pipeline:
-        """The graph that a second launch of the same job makes, without a job."""
-        place = f"{PLACE}/again"
-        more = (f"--template_location={place}/job.json", f"--staging_location={place}", "--job_name=again")
+    def _launched_again(self) -> contextlib.AbstractContextManager[Launcher]:
+        """A second launch of the same job, which only describes it: there is no job. It goes on meanwhile."""
+        more = (f"--template_location={_AGAIN}/job.json", f"--staging_location={_AGAIN}", "--job_name=again")
         command = self.launch.command(f"--dataflow_endpoint={self.jobs.endpoint}", *more)
-        with launcher(command, self.gcs.env(), self.folder / "again.log") as launched:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                launched.process.wait(self.launch.patience_s)
-            objects = places.objects_below(self.gcs, place)
-            found = [data for name, data in objects.items() if name.endswith("/pipeline.pb")]
-            if not found:
-                raise _Failed(f"a second launch fails: {explained(launched.said)}")
-            return proto.Pipeline.FromString(found[-1])
+        return launcher(command, self.gcs.env(), self.folder / "again.log")
+
+    def _check_labels(self, graph: proto.Pipeline, second: Launcher) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a program may go on when its graph is staged
+            second.process.wait(self.launch.patience_s)
+        objects = places.objects_below(self.gcs, _AGAIN)
+        found = [data for name, data in objects.items() if name.endswith("/pipeline.pb")]
+        if not found and second.process.poll() is None:
+            raise _Failed(f"a second launch is not done after {self._patience}")
+        if not found:
+            raise _Failed(f"a second launch fails: {explained(second.said, at_launch=True)}")
+        faults = unstable_labels(graph, proto.Pipeline.FromString(found[-1]))
+        if faults:
+            raise _Failed(*faults)
+
+    @property
+    def _patience(self) -> str:
+        return f"{self.launch.patience_s:.0f} s (--patience)"
 
     def _installed(self, job: Job, graph: proto.Pipeline, folder: Path) -> workers.Worker:
         beam_version = str(MessageToDict(dataflow.Job.pb(job.request).environment.user_agent)["version"])
@@ -205,12 +218,11 @@ class _Rehearsal:
             raise _Failed(self._too_slow(job))
 
     def _too_slow(self, job: Job) -> str:
-        patience = f"{self.launch.patience_s:.0f} s (--patience)"
         if not job.is_streaming:
-            return f"the job was not done after {patience}"
+            return f"the job was not done after {self._patience}"
         return (
-            f"the stream was not quiet, or had not committed, after {patience}: it takes up days within --lateness-h "
-            "of now, or of --clock; is the sample older?"
+            f"the stream was not quiet, or had not committed, after {self._patience}: it takes up days within "
+            "--lateness-h of now, or of --clock; is the sample older?"
         )
 
     def _check_end(self, launched: Launcher, job: Job) -> None:
@@ -219,7 +231,9 @@ class _Rehearsal:
         except subprocess.TimeoutExpired:
             raise _Failed(f"the launcher still waits for job {job.id}, which has ended") from None
         if code:
-            raise _Failed(f"the job ended well, the launcher with exit code {code}: {explained(launched.said)}")
+            raise _Failed(
+                f"the job ended well, the launcher with exit code {code}: {explained(launched.said, at_launch=True)}"
+            )
 
 
 class _Stream:
@@ -236,12 +250,6 @@ class _Stream:
         if now != self._last:
             self._last, self._since_s = now, time.monotonic()
         return now != self._first and time.monotonic() - self._since_s > _QUIET_S
-
-
-def _check_labels(graph: proto.Pipeline, again: Future[proto.Pipeline]) -> None:
-    faults = unstable_labels(graph, again.result())
-    if faults:
-        raise _Failed(*faults)
 
 
 def _launchers_folders(launch: Launch) -> list[Path]:

@@ -21,6 +21,8 @@ from pathlib import Path
 REQUIREMENTS, EXTRA_PACKAGES = "requirements.txt", "extra_packages.txt"
 WORKFLOW = ("workflow.tar.gz", "workflow.tar")
 _PATIENCE_S = 1200.0
+_UNREACHED = "after connection broken by"
+"""What pip says when it tries an index once more. Else it says that no release matches, as if there were none."""
 _VERSIONS = """
 import importlib.metadata, sys
 for name in sys.argv[1:]:
@@ -52,7 +54,7 @@ class WorkerEnvironment:
     def versions(self, *names: str) -> dict[str, str]:
         """The versions of some packages as a worker finds them, "" of one that it does not have."""
         done = _run([str(self.python), "-c", _VERSIONS, *names])
-        return dict(zip(names, done.stdout.splitlines(), strict=False))
+        return dict.fromkeys(names, "") | dict(zip(names, done.stdout.splitlines(), strict=False))
 
 
 def cache_folder() -> Path:
@@ -65,7 +67,7 @@ def base_environment(beam_version: str, cache: Path | None = None) -> Path:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     folder = (cache or cache_folder()) / f"worker-beam-{beam_version}-python{python}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_suffix(".lock")):
+    with _alone(folder.with_name(f"{folder.name}.lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _make(folder, with_pip=True)
@@ -108,16 +110,22 @@ def _make(folder: Path, *, with_pip: bool) -> None:
 def _pip(python: Path, *arguments: str, what: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location")
     done = _run([str(python), "-m", "pip", *arguments, *quiet])
+    if done.returncode and _UNREACHED in done.stderr:
+        raise InstallError(f"{what}: no package index answers; mend the network, or PIP_INDEX_URL, and rehearse again")
     if done.returncode:
         raise InstallError(f"{what} cannot be installed on a worker: {_last_line(done.stdout + done.stderr)}")
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Raises `InstallError` if it takes too long."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environment = {**kept, "PYTHONNOUSERSITE": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd="/", timeout=_PATIENCE_S, check=False
-    )
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd="/", timeout=_PATIENCE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise InstallError(f"an installation on a worker takes more than {_PATIENCE_S:.0f} s") from None
 
 
 def _last_line(text: str) -> str:

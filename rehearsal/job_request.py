@@ -19,18 +19,25 @@ from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.protobuf.json_format import MessageToDict
 
+from taskreel.pipelines.dataflow_options import is_job_label, is_job_name
+
 Read = Callable[[str], bytes | None]
 """The bytes that were staged at a `gs://` place, None if there is nothing."""
 
 GRAPH_LIMIT_BYTES = 10_000_000
-_JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_JOB_LABEL = re.compile(r"[a-z][-_a-z0-9]{0,62}")
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)|secret|api_?key|access_?key|private_?key|auth_?token|credential", re.I)
 _SECRET_VALUE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bya29\.|\bAIza[\w-]{30,}")
-_AT_THE_LAUNCHER = {"setup_file", "requirements_file", "extra_packages", "sdk_location", "dataflow_job_file"}
-"""Options whose paths are read where the job is launched, and nowhere else."""
-_NO_SECRET = {"dataflow_kms_key", "gcp_oauth_scopes"}
-"""Options that only sound like one: the name of a key that stays with the service, names of scopes."""
+_PLACE_OF_SECRET = re.compile(r"projects/[^/]+/secrets/")
+"""Where a secret lies in Secret Manager; a worker that may read it does."""
+_AT_THE_LAUNCHER = {
+    "setup_file",
+    "requirements_file",
+    "requirements_cache",
+    "extra_packages",
+    "sdk_location",
+    "dataflow_job_file",
+}
+"""Options whose paths are used where the job is launched, and nowhere else."""
 
 
 @dataclass(frozen=True)
@@ -93,24 +100,32 @@ def _missing(job: dataflow.Job) -> list[str]:
 
 
 def _name_faults(job: dataflow.Job) -> Iterator[str]:
-    if not _JOB_NAME.fullmatch(job.name):
-        yield f"the job name {job.name!r} is none: give --job_name of lower-case letters, digits and -, at most 63"
+    if not is_job_name(job.name):
+        yield (
+            f"the job name {job.name[:80]!r} is none: give --job_name of lower-case letters, digits and -, at most 1024"
+        )
     for name, value in (MessageToDict(dataflow.Job.pb(job)).get("labels") or {}).items():
-        if not _JOB_LABEL.fullmatch(name) or not re.fullmatch(r"[-_a-z0-9]{0,63}", str(value)):
+        if not is_job_label(name, str(value)):
             yield f"the job's label {name}={value} is none: --labels takes lower-case letters, digits, - and _"
 
 
 def _option_faults(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in sorted(options.items()):
         texts = [str(one) for one in value] if isinstance(value, list) else [str(value)]
-        secret_name = _SECRET_NAME.search(name) and name not in _NO_SECRET and value
-        if secret_name or any(_SECRET_VALUE.search(text) for text in texts):
+        if _is_secret(name, value) or any(_SECRET_VALUE.search(text) for text in texts):
             yield f"--{name} carries a secret, and all who see the job see its options: use ADC, or Secret Manager"
         if name in _AT_THE_LAUNCHER:
             continue
         for text in texts:
             if text.startswith("/") and Path(text).exists():
                 yield f"--{name} {text}: a path of this machine, which no worker has; copy it to gs://, or ship it"
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    """Whether an option is called like a secret, and holds more than a yes, a no, or the place of one."""
+    return bool(
+        _SECRET_NAME.search(name) and value and not isinstance(value, bool) and not _PLACE_OF_SECRET.search(str(value))
+    )
 
 
 def _worker_faults(job: dataflow.Job) -> Iterator[str]:

@@ -117,9 +117,9 @@ class JobsService:
 
     def _create(self, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
-            request = dataflow.Job.from_json(body.decode(), ignore_unknown_fields=False)
-        except (ParseError, ValueError) as error:
-            return _error(400, f"the job cannot be read: {error}")
+            request = _parsed(body)
+        except ValueError as error:
+            return _error(400, str(error))
         faults = self._check(request)
         if faults:
             self.refused.append(faults)
@@ -130,8 +130,19 @@ class JobsService:
         return 200, _json(job.message())
 
 
+def _parsed(body: bytes) -> dataflow.Job:
+    """Raises `ValueError`."""
+    try:
+        return dataflow.Job.from_json(body.decode(), ignore_unknown_fields=False)
+    except (ParseError, ValueError) as error:
+        raise ValueError(f"the job cannot be read: {error}") from error
+
+
 def _update(job: Job, body: bytes) -> tuple[int, dict[str, Any]]:
-    asked = dataflow.Job.from_json(body.decode(), ignore_unknown_fields=False).requested_state
+    try:
+        asked = _parsed(body).requested_state
+    except ValueError as error:
+        return _error(400, str(error))
     if job.state in _ENDED:
         return _error(400, f"job {job.id} has ended")
     job.ask(asked)

@@ -17,6 +17,13 @@ BUCKET = "taskreel-rehearsal"
 PLACE = f"gs://{BUCKET}"
 _DEFAULTS = ("--project=rehearsal", "--region=us-central1", f"--temp_location={PLACE}/temp")
 _IMAGE = "--sdk_container_image"
+_OF_OTHER_JOBS = {
+    "--update": "there is no job here that runs",
+    "--create_from_snapshot": "there is no snapshot here",
+    "--template_location": "it describes a job, and launches none",
+    "--dry_run": "it launches no job",
+}
+"""Options for which there is no job to rehearse, and why."""
 
 
 class RehearsalError(ValueError):
@@ -71,6 +78,10 @@ def check(launch: Launch) -> None:
             f"{_IMAGE}: a rehearsal cannot look into an image; leave it out, and give what is installed in it, by "
             "--setup_file or --extra_package"
         )
+    for option in launch.options:
+        name = option.partition("=")[0]
+        if name in _OF_OTHER_JOBS:
+            raise RehearsalError(f"{name}: {_OF_OTHER_JOBS[name]}; leave it out, and rehearse the launch of a new job")
     if not Path(launch.prism).is_file():
         raise RehearsalError(f"there is no Prism at {launch.prism}: make prism, or give --prism")
     if launch.is_streaming and launch.sample is None:

@@ -6,7 +6,7 @@ import re
 
 _LONGEST_CHARACTERS = 240
 
-_REMEDIES: tuple[tuple[str, str], ...] = (
+_ON_A_WORKER: tuple[tuple[str, str], ...] = (
     (
         r"FileNotFoundError: .*of the launching machine.*?: '(?P<it>[^']+)'",
         "{it} is a file of the launching machine, which no worker has: ship it in the package (package_data), or put "
@@ -21,6 +21,25 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         "{it} can be imported where the job is launched, and not on a worker: name its package in install_requires of "
         "the setup.py that is shipped, or move the module into that package",
     ),
+    (
+        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main",
+        "{it} is in the main program, which a worker does not run: move it into the package, or hand it over as an "
+        "argument",
+    ),
+    (
+        r"NameError: name '(?P<it>[^']+)' is not defined",
+        "{it} is set in the main program, which a worker does not run: move it into the package, or import it in the "
+        "step",
+    ),
+    (
+        r"os\.environ.*KeyError: '(?P<it>[^']+)'",
+        "the variable {it} is set where the job is launched, and not on a worker: read it at launch, and hand its "
+        "value over as an option (a secret never: workers read it from Secret Manager)",
+    ),
+)
+"""What a worker lacks, and the launcher has."""
+
+_ANYWHERE: tuple[tuple[str, str], ...] = (
     (
         r"No matching distribution found for (?P<it>[^\s(]+)",
         "{it} is asked for, and no package index has it for the workers' Python: mend install_requires",
@@ -40,34 +59,19 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         'two steps have the label {it}: give each a label of its own ("Name" >> step)',
     ),
     (
-        r"module '__main__' has no attribute '(?P<it>[^']+)'|Can't get attribute '(?P<also>[^']+)' on <module '__main",
-        "{it} is in the main program, which a worker does not run: move it into the package, or hand it over as an "
-        "argument",
-    ),
-    (
-        r"NameError: name '(?P<it>[^']+)' is not defined",
-        "{it} is set in the main program, which a worker does not run: move it into the package, or import it in the "
-        "step",
-    ),
-    (
-        r"os\.environ.*KeyError: '(?P<it>[^']+)'",
-        "the variable {it} is set where the job is launched, and not on a worker: read it at launch, and hand its "
-        "value over as an option (a secret never: workers read it from Secret Manager)",
-    ),
-    (
         r"DefaultCredentialsError",
         "there are no credentials: gcloud auth application-default login",
     ),
     (
-        r"(?P<it>setup\.py)",
+        r"(?P<it>setup\.py)', 'sdist'",
         "the package of --setup_file cannot be built: try it by hand, `python {it} sdist` in its folder",
     ),
 )
 
 
-def remedy(text: str) -> str:
-    """What to do about an error, "" if that is not known."""
-    for pattern, sentence in _REMEDIES:
+def remedy(text: str, *, at_launch: bool = False) -> str:
+    """What to do about an error of a worker, or of the launcher; "" if that is not known."""
+    for pattern, sentence in _ANYWHERE if at_launch else _ON_A_WORKER + _ANYWHERE:
         found = re.search(pattern, text, re.DOTALL if "environ" in pattern else 0)
         if found:
             names = found.groupdict()
@@ -84,9 +88,9 @@ def last_line(text: str) -> str:
     return (said or lines or ["nothing was said"])[-1]
 
 
-def explained(text: str) -> str:
+def explained(text: str, *, at_launch: bool = False) -> str:
     """An error in one line: what to do about it, where that is known, and what was said."""
-    what, do = shortened(last_line(text)), remedy(text)
+    what, do = shortened(last_line(text)), remedy(text, at_launch=at_launch)
     return f"{do} ({what})" if do else what
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import sys
 import threading
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as proto
@@ -67,11 +69,15 @@ def seclude(worker: Worker, beam_version: str, hidden: list[Path]) -> None:
     hide(worker.environment.site_packages, hidden, seen)
 
 
+class PrismError(RuntimeError):
+    """Prism does not start, or does not take the graph; the message says which, and why."""
+
+
 class Running:
     """A graph that runs on Prism, with processes in the worker's environment as its workers."""
 
-    def __init__(self, server: PrismJobServer, result: portable_runner.PipelineResult, worker: Worker) -> None:
-        self._server, self._result, self._worker = server, result, worker
+    def __init__(self, result: portable_runner.PipelineResult, worker: Worker) -> None:
+        self._result, self._worker = result, worker
         self._error = ""
         self.is_cancelled = False
         """Whether it was stopped before its end."""
@@ -102,7 +108,8 @@ class Running:
     def cancel(self) -> None:
         """Stop it; what it has committed stays."""
         self.is_cancelled = True
-        self._result.cancel()
+        with contextlib.suppress(grpc.RpcError):  # it has ended, or Prism has
+            self._result.cancel()
         self._thread.join(_STOP_S)
 
     def _wait(self) -> None:
@@ -123,7 +130,7 @@ def running(
 ) -> Iterator[Running]:
     """Run a staged graph; `options` are those of the job, `environment` are variables that a worker has.
 
-    Its steps are spread over so many worker processes.
+    Its steps are spread over so many worker processes. Raises `PrismError`.
     """
     (worker.folder / "options.json").write_text(json.dumps({"options": dict(options)}), encoding="utf-8")
     address, pool = BeamFnExternalWorkerPoolServicer.start(
@@ -132,14 +139,23 @@ def running(
     given = PipelineOptions.from_dictionary({**options, "prism_location": prism, "environment_type": "EXTERNAL"})
     server = PrismJobServer(given)
     try:
-        handle = portable_runner.JobServiceHandle(server.start(), given, retain_unknown_options=True)
-        result = portable_runner.PipelineResult(
-            handle.job_service, *handle.submit(with_workers_at(graph, address, processes))
-        )
-        yield Running(server, result, worker)
+        result = _submitted(server, given, with_workers_at(graph, address, processes))
+        yield Running(result, worker)
     finally:
         server.stop()
         pool.stop(_STOP_S).wait()
+
+
+def _submitted(
+    server: PrismJobServer, options: PipelineOptions, graph: proto.Pipeline
+) -> portable_runner.PipelineResult:
+    try:
+        handle = portable_runner.JobServiceHandle(server.start(), options, retain_unknown_options=True)
+        return portable_runner.PipelineResult(handle.job_service, *handle.submit(graph))
+    except grpc.RpcError as error:
+        raise PrismError(f"does not take the graph: {error.details()}") from error
+    except (OSError, RuntimeError) as error:
+        raise PrismError(f"does not start ({error}): make prism, or give another by --prism") from error
 
 
 def with_workers_at(graph: proto.Pipeline, address: str, processes: int) -> proto.Pipeline:
@@ -192,9 +208,9 @@ def _start_script(worker: Worker, environment: Mapping[str, str]) -> Path:
     words = [f"{name}={value}" for name, value in (variables | dict(environment)).items()]
     command = ["env", "-i", *words, str(worker.environment.python), str(worker.folder / "boot.py")]
     script = worker.folder / "start"
-    quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
+    log = shlex.quote(str(worker.folder / "log"))
     script.write_text(
-        f"#!/bin/sh\ncd '{home}' && exec {quoted} \"$@\" >>'{worker.folder}/log' 2>&1\n", encoding="utf-8"
+        f'#!/bin/sh\ncd {shlex.quote(str(home))} && exec {shlex.join(command)} "$@" >>{log} 2>&1\n', encoding="utf-8"
     )
     script.chmod(0o700)
     return script

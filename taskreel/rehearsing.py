@@ -62,10 +62,12 @@ def dataflow(
     run`, and Beam's. A stream is stopped, and started once more. Exit code 1 if the launch would have failed.
     """
     import logging
+    import threading
 
     without_warnings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends, as by Ctrl-C
     logging.disable()  # Beam's servers mourn each job that fails; what is wrong is in the report
+    threading.excepthook = lambda _: None  # and so do its threads, each runner that ends
     try:
         from taskreel.rehearsal.dataflow import rehearse as play
         from taskreel.rehearsal.launcher import RehearsalError
@@ -150,13 +152,15 @@ def _written(objects: dict[str, bytes], folder: Path | None, sample: Path | None
 
 
 def _write(objects: dict[str, bytes], place: Path) -> None:
-    """Make a folder hold these objects; what lies there already is the same, or it was deleted by the job."""
+    """Make a folder hold these objects: what the job has deleted goes. What is the same is not touched."""
     for path in list(place.rglob("*")):
         if path.is_file() and path.relative_to(place).as_posix() not in objects:
             path.unlink()
     for name, data in objects.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(data)
+        path = place / name
+        if not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
 
 def _print(report: Report, faults: list[str], found: str, folder: Path | None, json_: bool) -> None:

@@ -66,6 +66,7 @@ def test_a_part_of_a_folder_is_the_input_and_a_dataset_may_be_there(
 ) -> None:
     output = tmp_path / "out"
     shutil.copytree(plain, output)
+    before = {path: path.stat().st_mtime_ns for path in output.glob("episodes/**/*") if path.is_file()}
     (day,) = sorted(people.glob("segments/v1/day=2026-01-06*"))
     code, report = rehearsed(
         *("--input", str(day), "--output", str(output)),
@@ -73,6 +74,7 @@ def test_a_part_of_a_folder_is_the_input_and_a_dataset_may_be_there(
         prism_options[1].replace("prism_location", "prism"),
     )
     assert (code, report["faults"]) == (0, [])
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     dataset = datasets.open(str(output))
     assert dataset.version == datasets.open(str(plain)).version + 1
     taken = {name for row in dataset.episodes().column("segments").to_pylist() for name in row}
@@ -101,6 +103,7 @@ def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
     prism = f"--prism={shutil.which('sh')}"
     for arguments, words in (
         ((*places, prism, "--sdk_container_image=lake/taskreel:1"), "cannot look into an image"),
+        ((*places, prism, "--streaming", "--update"), "--update: there is no job here that runs"),
         ((*places, "--prism", str(tmp_path / "none")), "make prism"),
         (("--input", str(tmp_path / "none"), "--output", "x", prism), "there is no such folder"),
         (("--input", "gs://lake/people", "--output", "gs://lake/out", prism), "give --sample"),
@@ -116,3 +119,14 @@ def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
         assert done.stderr.startswith("taskreel: ")
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_prism_that_is_none_is_said_in_a_line(tmp_path: Path) -> None:
+    sound = shutil.copytree(Path(__file__).parent / "broken" / "sound", tmp_path / "sound")
+    launch = ("--main", str(sound / "launch.py"), f"--setup_file={sound / 'setup.py'}")
+    done = taskreel("rehearse", "dataflow", *launch, f"--prism={shutil.which('sh')}", "--json")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("taskreel: Prism, which stands in for the service, does not start")
+    assert "--prism" in line

@@ -154,14 +154,27 @@ def test_a_secret_is_found_and_not_said(option: str, value: Any) -> None:
 
 
 def test_what_only_sounds_like_a_secret_is_none() -> None:
-    options = {"dataflow_kms_key": "projects/p/k", "gcp_oauth_scopes": ["a/b"], "s3_secret_access_key": "", "token": ""}
+    options = {
+        "dataflow_kms_key": "projects/p/k",
+        "s3_secret_access_key": "",
+        "database_password": "projects/office/secrets/database/versions/7",
+        "checks_credentials": True,
+    }
     assert Launched(graph(), **options).faults == []
+
+
+def test_names_that_the_service_takes_are_taken() -> None:
+    launched = Launched(graph())
+    launched.job.name = "n" * 1024
+    launched.job.labels = struct({"größe": "groß_1"})
+    assert launched.faults == []
 
 
 def test_a_path_of_the_launching_machine_is_found(tmp_path: Any) -> None:
     (fault,) = Launched(graph(), words=str(tmp_path)).faults
     assert "a path of this machine" in fault
-    assert Launched(graph(), setup_file=str(tmp_path), words="/not/there").faults == []
+    here = {name: str(tmp_path) for name in ("setup_file", "requirements_cache")}
+    assert Launched(graph(), **here, words="/not/there").faults == []
 
 
 def test_a_graph_may_have_10_mb_and_no_more() -> None:

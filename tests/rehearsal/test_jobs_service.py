@@ -54,11 +54,14 @@ def test_a_job_with_faults_is_refused_with_all_of_them(service: JobsService, job
     assert service.refused == [["--job_name: no", "--region: no"]]
 
 
-def test_what_is_no_job_is_refused(service: JobsService) -> None:
+def test_what_is_no_job_is_refused(service: JobsService, jobs: dataflow.JobsV1Beta3Client) -> None:
+    place = "/v1b3/projects/p/locations/r/jobs"
+    there = f"{place}/{create(jobs, name='nightly').id}"
     for body in (b"", b'{"name": "x", "colour": "red"}', b'{"name": 7'):
-        status, answer = service.answer("POST", "/v1b3/projects/p/locations/r/jobs", body)
-        assert status == 400, body
-        assert answer["error"]["status"] == "INVALID_ARGUMENT"
+        for method, path in (("POST", place), ("PUT", there)):
+            status, answer = service.answer(method, path, body)
+            assert status == 400, body
+            assert answer["error"]["status"] == "INVALID_ARGUMENT"
 
 
 def test_a_person_asks_for_another_state(service: JobsService, jobs: dataflow.JobsV1Beta3Client) -> None:

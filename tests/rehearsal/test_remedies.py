@@ -32,6 +32,20 @@ def test_a_key_that_is_missing_elsewhere_is_no_variable() -> None:
     assert said == "KeyError: 'OFFICE'"
 
 
+def test_what_a_launcher_lacks_is_not_said_of_workers() -> None:
+    for error in ("ModuleNotFoundError: No module named 'words'", "NameError: name 'LEVEL' is not defined"):
+        assert explained(TRACEBACK.format(line="x", error=error), at_launch=True) == error
+    lock = TRACEBACK.format(line="x", error="TypeError: cannot pickle 'generator' object")
+    assert "holds a generator" in explained(lock, at_launch=True)
+
+
+def test_a_package_is_to_blame_only_for_its_build() -> None:
+    build = "subprocess.CalledProcessError: Command '['python', 'setup.py', 'sdist']' returned non-zero exit status 1."
+    assert "cannot be built" in explained(TRACEBACK.format(line="x", error=f"RuntimeError: Full trace: {build}"))
+    said = "taskreel: --setup_file ./setup.py: there is no such file"
+    assert explained(said) == said
+
+
 def test_a_panic_of_prism_is_its_first_line() -> None:
     assert explained("panic in stage.Execute: EOF\n\ngoroutine 7 [running]:\n\tstage.go:78") == (
         "panic in stage.Execute: EOF"

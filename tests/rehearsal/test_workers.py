@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+import grpc
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as proto
 
-from taskreel.rehearsal.workers import with_workers_at
+from taskreel.rehearsal.environment import WorkerEnvironment
+from taskreel.rehearsal.workers import Running, Worker, _start_script, with_workers_at
 
 
 def graph() -> proto.Pipeline:
@@ -42,3 +47,30 @@ def test_each_process_is_started_by_the_pool_and_has_nothing_to_fetch() -> None:
         assert list(environment.capabilities) == ["a capability"]
         assert not environment.dependencies
     assert before == graph(), "the staged graph stays as it is"
+
+
+def test_a_worker_starts_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "it's a $HOME"
+    python = folder / "python" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"; env')
+    python.chmod(0o700)
+    worker = Worker(folder, WorkerEnvironment(folder / "python", folder / "staged"))
+    script = _start_script(worker, {"WORDS": "two 'words'"})
+    subprocess.run([str(script), "--id=a b"], check=True)
+    said = worker.said.splitlines()
+    assert said[0] == f"{folder / 'boot.py'} --id=a b"
+    assert "WORDS=two 'words'" in said
+    assert f"HOME={folder / 'home'}" in said
+
+
+def test_a_job_is_stopped_though_its_runner_has_ended(tmp_path: Path) -> None:
+    class Gone:
+        def wait_until_finish(self) -> None: ...
+
+        def cancel(self) -> None:
+            raise grpc.RpcError
+
+    running = Running(Gone(), Worker(tmp_path, WorkerEnvironment(tmp_path, tmp_path)))
+    running.cancel()
+    assert running.is_cancelled
