@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _LONGEST_CHARACTERS = 240
+_OPTION_SAID = "taskreel: --"
+"""So begins a line of taskreel's own that names an option, and says what to do about it."""
 
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (
@@ -86,7 +88,8 @@ def last_line(text: str) -> str:
 
 def explained(text: str) -> str:
     """An error in one line: what to do about it, where that is known, and what was said."""
-    what, do = shortened(last_line(text)), remedy(text)
+    what = shortened(last_line(text))
+    do = "" if what.startswith(_OPTION_SAID) else remedy(text)
     return f"{do} ({what})" if do else what
 
 
