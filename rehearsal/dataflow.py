@@ -147,7 +147,7 @@ class _Rehearsal:
             if launched.process.poll() == 0:
                 raise _Failed("the launcher ended without a job: does the program call pipeline.run()?")
             if launched.process.poll() is not None:
-                raise _Failed(explained(launched.said))
+                raise _Failed(launched.failure)
         raise _Failed(f"the launcher has submitted no job within {self.launch.patience_s:.0f} s (--patience)")
 
     def _graph_again(self) -> proto.Pipeline:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskreel.rehearsal.places import files_below, halves
+from taskreel.rehearsal.remedies import explained
 from taskreel.transforms.discover import Selection
 
 BUCKET = "taskreel-rehearsal"
@@ -87,6 +88,12 @@ class Launcher:
     def said(self) -> str:
         """What it wrote to its error output until now."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def failure(self) -> str:
+        """Why it has ended without a job, in one line."""
+        code = self.process.returncode
+        return explained(self.said) if self.said.strip() else f"the launcher ended with exit code {code}, and no word"
 
 
 @contextlib.contextmanager

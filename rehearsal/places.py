@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from taskreel.rehearsal.gcs.server import GcsServer
@@ -43,6 +43,15 @@ def objects_below(gcs: GcsServer, place: str) -> dict[str, bytes]:
     bucket, prefix = _split(place)
     found = gcs.objects(bucket).items()
     return {name.removeprefix(prefix): bytes(stored.data) for name, stored in found if name.startswith(prefix)}
+
+
+def write(objects: Mapping[str, bytes], deleted: Iterable[Path], folder: Path) -> None:
+    """Make a folder hold these objects, without the files that the job deleted. What came since is not touched."""
+    for path in deleted:
+        path.unlink(missing_ok=True)
+    for name, data in objects.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def read(gcs: GcsServer, place: str) -> bytes | None:
