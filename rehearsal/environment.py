@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,17 +108,31 @@ def _make(folder: Path, *, with_pip: bool) -> None:
 
 def _pip(python: Path, *arguments: str, what: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location")
-    done = _run([str(python), "-m", "pip", *arguments, *quiet])
+    temporary = python.parents[1] / "tmp"
+    temporary.mkdir(exist_ok=True)
+    try:
+        done = _run([str(python), "-m", "pip", *arguments, *quiet], TMPDIR=str(temporary))
+    except subprocess.TimeoutExpired as error:
+        raise InstallError(f"{what} was not installed on a worker within {_PATIENCE_S:.0f} s") from error
     if done.returncode:
         raise InstallError(f"{what} cannot be installed on a worker: {_last_line(done.stdout + done.stderr)}")
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; if it is not waited for that long, what it has started ends with it."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    environment = {**kept, "PYTHONNOUSERSITE": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd="/", timeout=_PATIENCE_S, check=False
-    )
+    environment = {**kept, "PYTHONNOUSERSITE": "1", "PIP_ROOT_USER_ACTION": "ignore", **variables}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd="/", start_new_session=True
+    ) as process:
+        try:
+            said, complained = process.communicate(timeout=_PATIENCE_S)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)
 
 
 def _last_line(text: str) -> str:

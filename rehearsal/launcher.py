@@ -6,10 +6,12 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from taskreel.pipelines.processes import MARK, sweep
 from taskreel.rehearsal.places import files_below, halves
 from taskreel.rehearsal.remedies import explained
 from taskreel.transforms.discover import Selection
@@ -17,6 +19,8 @@ from taskreel.transforms.discover import Selection
 BUCKET = "taskreel-rehearsal"
 PLACE = f"gs://{BUCKET}"
 _DEFAULTS = ("--project=rehearsal", "--region=us-central1", f"--temp_location={PLACE}/temp")
+_DOWNLOADS = "beam-requirements-cache"
+"""Beam's name for it, below the folder for temporary files."""
 _IMAGE = "--sdk_container_image"
 
 
@@ -98,12 +102,22 @@ class Launcher:
 
 @contextlib.contextmanager
 def launcher(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[Launcher]:
-    """Start the process; it does not outlive the block."""
+    """Start the process. Neither it nor what it starts outlives the block; its temporary files lie beside the log."""
+    variables = {**os.environ, **environment, "TMPDIR": str(_temporary(log.with_suffix(".tmp"))), MARK: str(log)}
     with log.open("wb") as file:
-        none, variables = subprocess.DEVNULL, os.environ | dict(environment)
+        none = subprocess.DEVNULL
         process = subprocess.Popen(command, env=variables, stdin=none, stdout=none, stderr=file)
         try:
             yield Launcher(process, log)
         finally:
-            process.kill()
+            sweep(str(log))
             process.wait()
+
+
+def _temporary(folder: Path) -> Path:
+    """A folder for temporary files: Beam leaves some at each launch. What it downloads is kept, as it is elsewhere."""
+    kept = Path(tempfile.gettempdir()) / _DOWNLOADS
+    kept.mkdir(exist_ok=True)
+    folder.mkdir()
+    (folder / _DOWNLOADS).symlink_to(kept)
+    return folder
