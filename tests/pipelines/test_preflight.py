@@ -237,6 +237,12 @@ def test_an_output_in_a_folder_of_others_is_refused_at_once(
     assert "no permission" in line
 
 
+def test_an_output_below_a_file_is_refused_at_once(people: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = refusal(input_=str(people), output=str(tmp_path / "file" / "out"))
+    assert line == f"--output {tmp_path}/file/out: {tmp_path}/file is a file, not a folder; choose another place"
+
+
 def test_a_login_that_has_ended_is_one_line(lake: GcsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RefreshError("invalid_grant: Bad Request")
@@ -480,6 +486,11 @@ def test_a_stream_refuses_before_anything_is_written(lake: GcsServer, package: s
 def test_compact_refuses_what_run_refuses(plain: Path, tmp_path: Path) -> None:
     dataset = copy_of(plain, tmp_path / "out")
     assert f"DATASET {dataset}" in one_line(["compact", str(dataset), *DATAFLOW])
+
+
+def test_a_dataset_that_may_not_be_read_is_said_in_plain_words(lake: GcsServer) -> None:
+    lake.faults.add(Fault("(GET|HEAD) .*", "status", status=403, times=1000))
+    assert f"{OUT}: no permission (403). Grant" in one_line(["compact", OUT])
 
 
 def test_compact_asks_the_records_of_the_input(lake: GcsServer, package: str) -> None:
