@@ -78,11 +78,17 @@ def remedy(text: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The line that says what happened: in Python's traceback the last that is no frame, in Go's the first."""
+    """The line that says what happened: in Python's traceback the last that is no frame, in Go's the first.
+
+    A command line that is badly used says it in a frame of lines.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if "goroutine " in text:
         return lines[0]
     said = [line for line in lines if re.match(r"(taskreel: |[\w.]*(Error|Exception|Refused)\b)", line)]
+    framed = [line.strip("│ ") for line in lines if line.startswith("│")]
+    if framed and not said:
+        return " ".join(framed)
     return (said or lines or ["nothing was said"])[-1]
 
 

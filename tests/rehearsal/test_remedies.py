@@ -47,3 +47,8 @@ def test_what_is_not_known_is_said_as_it_is_but_not_at_length() -> None:
 def test_a_line_of_taskreel_that_names_an_option_stands_for_itself() -> None:
     line = "taskreel: --setup_file setup.py: Beam needs its folder, too; give --setup_file=./setup.py"
     assert explained(f"{line}\n") == line
+
+
+def test_what_a_command_line_says_in_a_frame_is_a_line() -> None:
+    said = "Usage: taskreel run [OPTIONS]\n╭─ Error ───────╮\n│ Option '--final' does not   │\n│ take a value. │\n╰───────╯\n"
+    assert explained(said) == "Option '--final' does not take a value."
