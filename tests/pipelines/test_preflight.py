@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from google.auth.exceptions import RefreshError
@@ -235,6 +236,21 @@ def test_an_output_in_a_folder_of_others_is_refused_at_once(
     line = refusal(input_=str(people), output=str(tmp_path / "deep" / "out"))
     assert line.startswith(f"--output {tmp_path}")
     assert "no permission" in line
+
+
+@pytest.mark.parametrize("engine", ["flink", "spark"])
+def test_a_job_server_that_cannot_be_fetched_is_one_line(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise URLError("no way out")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.urlopen", away)
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.JavaJarServer.JAR_CACHE", str(tmp_path / "jars"))
+    line = one_line([*run_args(str(people), str(tmp_path / "out")), f"--runner={engine.title()}Runner"])
+    assert f"--{engine}_job_server_jar" in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_below_a_file_is_refused_at_once(people: Path, tmp_path: Path) -> None:
