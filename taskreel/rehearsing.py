@@ -101,7 +101,8 @@ def _launch(
     if main is not None:
         if not main.is_file():
             fail(f"--main {main}: there is no such file")
-        return Launch((sys.executable, str(main)), tuple(args), _prism(prism), patience_s=patience_s), None
+        own = [f"--{name}={place}" for name, place in (("input", input_), ("output", output)) if place]
+        return Launch((sys.executable, str(main)), (*args, *own), _prism(prism), patience_s=patience_s), None
     if not input_ or not output:
         fail("--input and --output: where the segments are, and where the dataset goes (or --main, another program)")
     folder = None if output.startswith("gs://") else Path(output)

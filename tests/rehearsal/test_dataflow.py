@@ -147,3 +147,11 @@ def test_what_came_into_the_output_during_a_rehearsal_stays(tmp_path: Path) -> N
     write({"changed": b"2", "new/one": b"2"}, [tmp_path / "deleted"], tmp_path)
     files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {"changed": b"2", "came": b"1", "new/one": b"2"}
+
+
+def test_a_program_of_ones_own_is_given_its_input_and_output(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nraise ValueError(' '.join(sys.argv[1:4]))\n")
+    words = ("--input", "gs://lake/in", "--output=gs://lake/out", "--level=3")
+    _, report = rehearsed("--main", str(program), f"--prism={shutil.which('sh')}", *words)
+    assert report["faults"] == ["ValueError: --level=3 --input=gs://lake/in --output=gs://lake/out"]
