@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskreel.pipelines.processes import MARK, sweep
+from taskreel.rehearsal.environment import cache_folder
 from taskreel.rehearsal.places import files_below, halves
 from taskreel.rehearsal.remedies import explained
 from taskreel.transforms.discover import Selection
@@ -76,10 +77,23 @@ def check(launch: Launch) -> None:
         )
     if not Path(launch.prism).is_file():
         raise RehearsalError(f"there is no Prism at {launch.prism}: make prism, or give --prism")
+    _check_cache()
     if launch.is_streaming and launch.sample is None:
         raise RehearsalError("--streaming: only streams of `taskreel run` can be rehearsed, not those of --main")
     if launch.is_streaming and not halves(files_below(launch.sample))[1]:
         raise RehearsalError(f"{launch.sample}: a stream is rehearsed in two halves; give at least two segments")
+
+
+def _check_cache() -> None:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise RehearsalError(
+            f"{folder}: the environment of the workers cannot be kept there ({error.strerror}); set XDG_CACHE_HOME to "
+            "a folder that may be written"
+        ) from error
 
 
 class Launcher:

@@ -27,6 +27,7 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 from taskreel.rehearsal import boot
 from taskreel.rehearsal.environment import WorkerEnvironment, base_environment, worker_environment
 from taskreel.rehearsal.job_request import Read, staged_files
+from taskreel.rehearsal.launcher import RehearsalError
 from taskreel.rehearsal.seclusion import hide
 
 _STOP_S = 10.0
@@ -132,7 +133,7 @@ def running(
     given = PipelineOptions.from_dictionary({**options, "prism_location": prism, "environment_type": "EXTERNAL"})
     server = PrismJobServer(given)
     try:
-        handle = portable_runner.JobServiceHandle(server.start(), given, retain_unknown_options=True)
+        handle = portable_runner.JobServiceHandle(_started(server, prism), given, retain_unknown_options=True)
         result = portable_runner.PipelineResult(
             handle.job_service, *handle.submit(with_workers_at(graph, address, processes))
         )
@@ -140,6 +141,14 @@ def running(
     finally:
         server.stop()
         pool.stop(_STOP_S).wait()
+
+
+def _started(server: PrismJobServer, prism: str) -> Any:
+    """A client of its job service. Raises `RehearsalError`."""
+    try:
+        return server.start()
+    except (RuntimeError, OSError) as error:
+        raise RehearsalError(f"--prism {prism}: does not start ({error}); make prism builds it") from error
 
 
 def with_workers_at(graph: proto.Pipeline, address: str, processes: int) -> proto.Pipeline:

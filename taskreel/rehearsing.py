@@ -62,10 +62,12 @@ def dataflow(
     run`, and Beam's. A stream is stopped, and started once more. Exit code 1 if the launch would have failed.
     """
     import logging
+    import threading
 
     without_warnings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends, as by Ctrl-C
     logging.disable()  # Beam's servers mourn each job that fails; what is wrong is in the report
+    threading.excepthook = lambda _: None  # so do gRPC's threads when a server goes
     try:
         from taskreel.rehearsal import places
         from taskreel.rehearsal.dataflow import rehearse as play
@@ -190,7 +192,8 @@ def _written(
         wrong = [f"the dataset: {fault}" for fault in faults(dataset)]
         if not names:
             wrong.append(
-                "no segment of the sample was used, so little was rehearsed; give one with segments and consent"
+                "no segment of the sample was used, so little was rehearsed: are they damaged, without consent, or, "
+                "for a stream, older than --lateness-h?"
             )
         return page, wrong
 

@@ -155,3 +155,14 @@ def test_a_program_of_ones_own_is_given_its_input_and_output(tmp_path: Path) -> 
     words = ("--input", "gs://lake/in", "--output=gs://lake/out", "--level=3")
     _, report = rehearsed("--main", str(program), f"--prism={shutil.which('sh')}", *words)
     assert report["faults"] == ["ValueError: --level=3 --input=gs://lake/in --output=gs://lake/out"]
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_anything_is_launched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program.py"
+    program.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(program))
+    done = taskreel("rehearse", "dataflow", "--main", str(program), f"--prism={shutil.which('sh')}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "set XDG_CACHE_HOME" in done.stderr

@@ -50,5 +50,5 @@ def test_a_line_of_taskreel_that_names_an_option_stands_for_itself() -> None:
 
 
 def test_what_a_command_line_says_in_a_frame_is_a_line() -> None:
-    said = "Usage: taskreel run [OPTIONS]\n╭─ Error ───────╮\n│ Option '--final' does not   │\n│ take a value. │\n╰───────╯\n"
-    assert explained(said) == "Option '--final' does not take a value."
+    lines = ("Usage: taskreel run", "╭─ Error ──╮", "│ Option '--final' does not │", "│ take a value. │", "╰────╯")
+    assert explained("\n".join(lines)) == "Option '--final' does not take a value."

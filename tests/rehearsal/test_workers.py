@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as proto
+from apache_beam.runners.portability.prism_runner import PrismJobServer
 
+from taskreel.rehearsal import workers
+from taskreel.rehearsal.launcher import RehearsalError
 from taskreel.rehearsal.workers import with_workers_at
 
 
@@ -42,3 +47,14 @@ def test_each_process_is_started_by_the_pool_and_has_nothing_to_fetch() -> None:
         assert list(environment.capabilities) == ["a capability"]
         assert not environment.dependencies
     assert before == graph(), "the staged graph stays as it is"
+
+
+def test_a_prism_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = PrismJobServer(PipelineOptions())
+
+    def start() -> None:
+        raise RuntimeError("Service failed to start up with error 0")
+
+    monkeypatch.setattr(server, "start", start)
+    with pytest.raises(RehearsalError, match=r"--prism /bin/true: does not start .* make prism"):
+        workers._started(server, "/bin/true")
