@@ -241,6 +241,8 @@ class LocalStore(Store):
         there = next(
             folder for folder in (self.root.absolute(), *self.root.absolute().parents) if os.path.exists(folder)
         )
+        if there != self.root.absolute() and not there.is_dir():
+            raise StoreError(f"{self.url}: {there} is a file, not a folder; choose another place")
         wanted = os.R_OK | os.X_OK | (os.W_OK if writes else 0)
         if there.is_dir() and not os.access(there, wanted):
             raise StoreError(f"{self.url}: no permission in {there}; choose another folder, or change its mode")

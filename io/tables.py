@@ -69,6 +69,7 @@ def open_table(store: Store, name: str, version: int | None = None) -> DeltaTabl
     except TableNotFoundError:
         return None
     except OSError as error:
+        store.check_access(writes=False)  # says it in plain words, where it is the login, a right or the bucket
         reason = str(error).strip().splitlines()[0]
         raise StoreError(f"{store.url_of(name)}: the table cannot be opened ({reason}); is access granted?") from error
 

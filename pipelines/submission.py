@@ -9,20 +9,22 @@ from collections.abc import Iterator
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from taskreel.pipelines.errors import LaunchError
-from taskreel.pipelines.runners import is_cloud
+from taskreel.pipelines.runners import is_cloud, runner_name
 
 _CLIENT = "apache_beam.runners.dataflow.internal.apiclient"
 _LONGEST_CHARACTERS = 500
+_NOT_FETCHED = "Unable to fetch remote job server jar"
 
 
 @contextlib.contextmanager
 def submission(options: PipelineOptions) -> Iterator[None]:
     """Within it a job is submitted, but not waited for. Raises `LaunchError` if there is no job then.
 
-    On other runners it does nothing: some of them run the whole job where others submit it.
+    On other runners it only knows a job server that cannot be fetched: some run the whole job where others submit it.
     """
     if not is_cloud(options):
-        yield
+        with _job_server(options):
+            yield
         return
     from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
     from google.api_core.exceptions import GoogleAPICallError
@@ -44,6 +46,22 @@ def submission(options: PipelineOptions) -> Iterator[None]:
             raise LaunchError(f"--job_name: {_one_line(str(error))}") from error
         except (RuntimeError, ValueError) as error:
             raise LaunchError(f"the job cannot be handed over to Dataflow: {_one_line(str(error))}") from error
+
+
+@contextlib.contextmanager
+def _job_server(options: PipelineOptions) -> Iterator[None]:
+    """Beam fetches the job server of an engine by its own means, and has one error for all that can be in its way."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(_NOT_FETCHED):
+            raise
+        name = runner_name(options)
+        jar = f"--{name.removesuffix('Runner').lower()}_job_server_jar"
+        raise LaunchError(
+            f"--runner {name}: its job server cannot be fetched from Maven; give {jar}=FILE, or start one and give "
+            "--job_endpoint=localhost:8099"
+        ) from error
 
 
 @contextlib.contextmanager

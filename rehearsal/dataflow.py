@@ -151,7 +151,7 @@ class _Rehearsal:
             if code == 0:
                 raise _Failed("the launcher ended without a job: does the program call pipeline.run()?")
             if code is not None:
-                raise _Failed(explained(launched.said, at_launch=True))
+                raise _Failed(launched.failure)
         raise _Failed(f"the launcher has submitted no job within {self._patience}")
 
     def _launched_again(self) -> contextlib.AbstractContextManager[Launcher]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -109,23 +110,34 @@ def _make(folder: Path, *, with_pip: bool) -> None:
 
 def _pip(python: Path, *arguments: str, what: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location")
-    done = _run([str(python), "-m", "pip", *arguments, *quiet])
+    temporary = python.parents[1] / "tmp"
+    temporary.mkdir(exist_ok=True)
+    done = _run([str(python), "-m", "pip", *arguments, *quiet], TMPDIR=str(temporary))
     if done.returncode and _UNREACHED in done.stderr:
         raise InstallError(f"{what}: no package index answers; mend the network, or PIP_INDEX_URL, and rehearse again")
     if done.returncode:
         raise InstallError(f"{what} cannot be installed on a worker: {_last_line(done.stdout + done.stderr)}")
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Raises `InstallError` if it takes too long."""
+def _run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; if it is stopped before, what it has started ends with it.
+
+    Raises `InstallError` if it takes too long.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    environment = {**kept, "PYTHONNOUSERSITE": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, env=environment, cwd="/", timeout=_PATIENCE_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise InstallError(f"an installation on a worker takes more than {_PATIENCE_S:.0f} s") from None
+    environment = {**kept, "PYTHONNOUSERSITE": "1", "PIP_ROOT_USER_ACTION": "ignore", **variables}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd="/", start_new_session=True
+    ) as process:
+        try:
+            said, complained = process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            raise InstallError(f"an installation on a worker takes more than {_PATIENCE_S:.0f} s") from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)
 
 
 def _last_line(text: str) -> str:

@@ -6,16 +6,22 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from taskreel.pipelines.processes import MARK, sweep
+from taskreel.rehearsal.environment import cache_folder
 from taskreel.rehearsal.places import files_below, halves
+from taskreel.rehearsal.remedies import explained
 from taskreel.transforms.discover import Selection
 
 BUCKET = "taskreel-rehearsal"
 PLACE = f"gs://{BUCKET}"
 _DEFAULTS = ("--project=rehearsal", "--region=us-central1", f"--temp_location={PLACE}/temp")
+_DOWNLOADS = "beam-requirements-cache"
+"""Beam's name for it, below the folder for temporary files."""
 _IMAGE = "--sdk_container_image"
 _OF_OTHER_JOBS = {
     "--update": "there is no job here that runs",
@@ -84,10 +90,23 @@ def check(launch: Launch) -> None:
             raise RehearsalError(f"{name}: {_OF_OTHER_JOBS[name]}; leave it out, and rehearse the launch of a new job")
     if not Path(launch.prism).is_file():
         raise RehearsalError(f"there is no Prism at {launch.prism}: make prism, or give --prism")
+    _check_cache()
     if launch.is_streaming and launch.sample is None:
         raise RehearsalError("--streaming: only streams of `taskreel run` can be rehearsed, not those of --main")
     if launch.is_streaming and not halves(files_below(launch.sample))[1]:
         raise RehearsalError(f"{launch.sample}: a stream is rehearsed in two halves; give at least two segments")
+
+
+def _check_cache() -> None:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise RehearsalError(
+            f"{folder}: the environment of the workers cannot be kept there ({error.strerror}); set XDG_CACHE_HOME to "
+            "a folder that may be written"
+        ) from error
 
 
 class Launcher:
@@ -101,15 +120,32 @@ class Launcher:
         """What it wrote to its error output until now."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
+    @property
+    def failure(self) -> str:
+        """Why it has ended without a job, in one line."""
+        if not self.said.strip():
+            return f"the launcher ended with exit code {self.process.returncode}, and no word"
+        return explained(self.said, at_launch=True)
+
 
 @contextlib.contextmanager
 def launcher(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[Launcher]:
-    """Start the process; it does not outlive the block."""
+    """Start the process. Neither it nor what it starts outlives the block; its temporary files lie beside the log."""
+    variables = {**os.environ, **environment, "TMPDIR": str(_temporary(log.with_suffix(".tmp"))), MARK: str(log)}
     with log.open("wb") as file:
-        none, variables = subprocess.DEVNULL, os.environ | dict(environment)
+        none = subprocess.DEVNULL
         process = subprocess.Popen(command, env=variables, stdin=none, stdout=none, stderr=file)
         try:
             yield Launcher(process, log)
         finally:
-            process.kill()
+            sweep(str(log))
             process.wait()
+
+
+def _temporary(folder: Path) -> Path:
+    """A folder for temporary files: Beam leaves some at each launch. What it downloads is kept, as it is elsewhere."""
+    kept = Path(tempfile.gettempdir()) / _DOWNLOADS
+    kept.mkdir(exist_ok=True)
+    folder.mkdir()
+    (folder / _DOWNLOADS).symlink_to(kept)
+    return folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from taskreel.rehearsal.gcs.server import GcsServer
@@ -43,6 +43,17 @@ def objects_below(gcs: GcsServer, place: str) -> dict[str, bytes]:
     bucket, prefix = _split(place)
     found = gcs.objects(bucket).items()
     return {name.removeprefix(prefix): bytes(stored.data) for name, stored in found if name.startswith(prefix)}
+
+
+def write(objects: Mapping[str, bytes], deleted: Iterable[Path], folder: Path) -> None:
+    """Make a folder hold these objects, without the files that the job deleted. Nothing else there is touched."""
+    for path in deleted:
+        path.unlink(missing_ok=True)
+    for name, data in objects.items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
 
 def read(gcs: GcsServer, place: str) -> bytes | None:

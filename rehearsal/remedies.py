@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _LONGEST_CHARACTERS = 240
+_OPTION_SAID = "taskreel: --"
+"""So begins a line of taskreel's own that names an option, and says what to do about it."""
 
 _ON_A_WORKER: tuple[tuple[str, str], ...] = (
     (
@@ -80,17 +82,24 @@ def remedy(text: str, *, at_launch: bool = False) -> str:
 
 
 def last_line(text: str) -> str:
-    """The line that says what happened: in Python's traceback the last that is no frame, in Go's the first."""
+    """The line that says what happened: in Python's traceback the last that is no frame, in Go's the first.
+
+    A command line that is badly used says it in a frame of lines.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if "goroutine " in text:
         return lines[0]
     said = [line for line in lines if re.match(r"(taskreel: |[\w.]*(Error|Exception|Refused)\b)", line)]
+    framed = [line.strip("│ ") for line in lines if line.startswith("│")]
+    if framed and not said:
+        return " ".join(framed)
     return (said or lines or ["nothing was said"])[-1]
 
 
 def explained(text: str, *, at_launch: bool = False) -> str:
     """An error in one line: what to do about it, where that is known, and what was said."""
-    what, do = shortened(last_line(text)), remedy(text, at_launch=at_launch)
+    what = shortened(last_line(text))
+    do = "" if what.startswith(_OPTION_SAID) else remedy(text, at_launch=at_launch)
     return f"{do} ({what})" if do else what
 
 

@@ -28,6 +28,8 @@ def plan(
 
     try:
         chosen = Prices(**{name: float(value) for name, value in dict(json.loads(prices)).items()})
+    except json.JSONDecodeError:
+        fail(f"""--prices {prices}: is no JSON; give it as '{{"vcpu_hour": 0.05}}'""")
     except (ValueError, TypeError) as error:
         fail(f"--prices: {error}; known are {', '.join(Prices.__dataclass_fields__)}")
     try:

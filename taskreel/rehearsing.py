@@ -69,18 +69,22 @@ def dataflow(
     logging.disable()  # Beam's servers mourn each job that fails; what is wrong is in the report
     threading.excepthook = lambda _: None  # and so do its threads, each runner that ends
     try:
+        from taskreel.rehearsal import places
         from taskreel.rehearsal.dataflow import rehearse as play
         from taskreel.rehearsal.launcher import RehearsalError
     except ImportError as error:
         fail(f"rehearse needs the extra `rehearse` (pip install 'taskreel[rehearse]'): {error}")
     launch, folder = _launch(context.args, input_, output, sample, main, patience, prism)
     launch = replace(launch, worker_processes=worker_processes)
+    before = places.files_below(folder)
     say = (lambda name: None) if json_ else (lambda name: print(f"taskreel: {name} …", file=sys.stderr, flush=True))
     try:
         report, objects = play(launch, say)
     except RehearsalError as error:
         fail(str(error))
-    found, dataset_faults = ("", []) if report.faults or main else _written(objects, folder, launch.sample)
+    report = _in_given_places(report, launch, input_ if not sample else "", folder)
+    deleted = [path for name, path in before if name not in objects]
+    found, dataset_faults = ("", []) if report.faults or main else _written(objects, deleted, folder, launch.sample)
     faults = report.faults + dataset_faults
     _print(report, faults, found, folder, json_)
     raise typer.Exit(FAULTS if faults else GOOD)
@@ -99,16 +103,33 @@ def _launch(
     if main is not None:
         if not main.is_file():
             fail(f"--main {main}: there is no such file")
-        return Launch((sys.executable, str(main)), tuple(args), _prism(prism), patience_s=patience_s), None
+        own = [f"--{name}={place}" for name, place in (("input", input_), ("output", output)) if place]
+        return Launch((sys.executable, str(main)), (*args, *own), _prism(prism), patience_s=patience_s), None
     if not input_ or not output:
         fail("--input and --output: where the segments are, and where the dataset goes (or --main, another program)")
     folder = None if output.startswith("gs://") else Path(output)
-    if folder and folder.exists() and not folder.is_dir():
-        fail(f"--output {output}: is a file, not a folder")
+    if folder:
+        _check_output(output)
     found, below = _sample(input_, sample)
     launch = Launch((), tuple(args), _prism(prism), sample=found, before=folder, patience_s=patience_s)
     where = input_ if sample else f"{launch.input}/{below}".rstrip("/")
     return of_taskreel_run(launch, where, launch.output if folder else output), folder
+
+
+def _check_output(output: str) -> None:
+    """End with one line if the dataset cannot go there: before the folder is read, as it may be a large other one."""
+    from taskreel.io.stores import StoreError, open_store
+    from taskreel.pipelines.errors import LaunchError
+    from taskreel.pipelines.launch import check_output
+
+    try:
+        store = open_store(output)
+        store.check_access(writes=True)
+        check_output(store)
+    except StoreError as error:
+        fail(f"--output {error}")
+    except LaunchError as error:
+        fail(str(error))
 
 
 def _sample(input_: str, sample: Path | None) -> tuple[Path, str]:
@@ -121,7 +142,8 @@ def _sample(input_: str, sample: Path | None) -> tuple[Path, str]:
         fail(f"--sample {sample}: is for an --input in gs://; {input_} is put there as it is")
     root = str(sample or Selection.of_input(input_).root)
     if not Path(root).is_dir():
-        fail(f"{'--sample' if sample else '--input'} {root}: there is no such folder")
+        wrong = "is a file, not a folder" if Path(root).exists() else "there is no such folder"
+        fail(f"{'--sample' if sample else '--input'} {root}: {wrong}")
     return Path(root), "" if sample else input_.removeprefix(root).lstrip("/")
 
 
@@ -131,16 +153,35 @@ def _prism(named: str) -> str:
     return named or os.environ.get("TASKREEL_PRISM") or built or shutil.which("prism") or _BUILT
 
 
-def _written(objects: dict[str, bytes], folder: Path | None, sample: Path | None) -> tuple[str, list[str]]:
+def _in_given_places(report: Report, launch: Launch, input_: str, folder: Path | None) -> Report:
+    """What is wrong, said of the folders that were given, not of the places in the stand-in that hold their files."""
+    from taskreel.rehearsal.dataflow import Report
+    from taskreel.transforms.discover import Selection
+
+    given = {launch.input: Selection.of_input(input_).root} if input_ else {}
+    given |= {launch.output: str(folder)} if folder else {}
+
+    def said(fault: str) -> str:
+        for place, of_person in given.items():
+            fault = fault.replace(place, of_person)
+        return fault
+
+    return Report([replace(part, faults=tuple(map(said, part.faults))) for part in report.parts])
+
+
+def _written(
+    objects: dict[str, bytes], deleted: list[Path], folder: Path | None, sample: Path | None
+) -> tuple[str, list[str]]:
     """Write the dataset into the folder; what is in it, and what is wrong with it."""
     import tempfile
 
     from taskreel.io import dataset as datasets
     from taskreel.io.verify import faults
+    from taskreel.rehearsal.places import write
 
     with tempfile.TemporaryDirectory(prefix="taskreel-rehearsed-") as temporary:
         place = folder or Path(temporary)
-        _write(objects, place)
+        write(objects, deleted, place)
         try:
             dataset = datasets.open(str(place))
         except FileNotFoundError:
@@ -148,19 +189,13 @@ def _written(objects: dict[str, bytes], folder: Path | None, sample: Path | None
         names = {name for row in dataset.episodes().column("segments").to_pylist() for name in row}
         files = len(list((sample or place).glob("segments/v1/**/*.parquet")))
         page = f"version {dataset.version} of the dataset holds {len(names)} of {files} segments"
-        return page, [f"the dataset: {fault}" for fault in faults(dataset)]
-
-
-def _write(objects: dict[str, bytes], place: Path) -> None:
-    """Make a folder hold these objects: what the job has deleted goes. What is the same is not touched."""
-    for path in list(place.rglob("*")):
-        if path.is_file() and path.relative_to(place).as_posix() not in objects:
-            path.unlink()
-    for name, data in objects.items():
-        path = place / name
-        if not path.is_file() or path.read_bytes() != data:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        wrong = [f"the dataset: {fault}" for fault in faults(dataset)]
+        if not names:
+            wrong.append(
+                "no segment of the sample was used, so little was rehearsed: are they damaged, without consent, or, "
+                "for a stream, older than --lateness-h?"
+            )
+        return page, wrong
 
 
 def _print(report: Report, faults: list[str], found: str, folder: Path | None, json_: bool) -> None:

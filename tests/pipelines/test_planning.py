@@ -51,3 +51,8 @@ def test_the_command() -> None:
         ["--prices", '{"vcpu_hour": "a"}'],
     ):
         assert CliRunner().invoke(app, ["plan", "--people", "1", "--hours", "1", *wrong]).exit_code == 2
+
+
+def test_prices_that_are_no_json_are_said_to_be_none() -> None:
+    done = CliRunner().invoke(app, ["plan", "--people", "1", "--hours", "1", "--prices", "prices.json"])
+    assert "--prices prices.json: is no JSON" in done.stderr

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from google.auth.exceptions import RefreshError
@@ -235,6 +236,27 @@ def test_an_output_in_a_folder_of_others_is_refused_at_once(
     line = refusal(input_=str(people), output=str(tmp_path / "deep" / "out"))
     assert line.startswith(f"--output {tmp_path}")
     assert "no permission" in line
+
+
+@pytest.mark.parametrize("engine", ["flink", "spark"])
+def test_a_job_server_that_cannot_be_fetched_is_one_line(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise URLError("no way out")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.urlopen", away)
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.JavaJarServer.JAR_CACHE", str(tmp_path / "jars"))
+    line = one_line([*run_args(str(people), str(tmp_path / "out")), f"--runner={engine.title()}Runner"])
+    assert f"--{engine}_job_server_jar" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_below_a_file_is_refused_at_once(people: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = refusal(input_=str(people), output=str(tmp_path / "file" / "out"))
+    assert line == f"--output {tmp_path}/file/out: {tmp_path}/file is a file, not a folder; choose another place"
 
 
 def test_a_login_that_has_ended_is_one_line(lake: GcsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,6 +502,11 @@ def test_a_stream_refuses_before_anything_is_written(lake: GcsServer, package: s
 def test_compact_refuses_what_run_refuses(plain: Path, tmp_path: Path) -> None:
     dataset = copy_of(plain, tmp_path / "out")
     assert f"DATASET {dataset}" in one_line(["compact", str(dataset), *DATAFLOW])
+
+
+def test_a_dataset_that_may_not_be_read_is_said_in_plain_words(lake: GcsServer) -> None:
+    lake.faults.add(Fault("(GET|HEAD) .*", "status", status=403, times=1000))
+    assert f"{OUT}: no permission (403). Grant" in one_line(["compact", OUT])
 
 
 def test_compact_asks_the_records_of_the_input(lake: GcsServer, package: str) -> None:

@@ -15,6 +15,7 @@ from shipped import project_copy
 
 from taskreel.io import dataset as datasets
 from taskreel.io.verify import faults
+from taskreel.rehearsal.places import write
 
 
 def taskreel(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -113,6 +114,8 @@ def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
         ((*places, prism, "--sample", str(people)), "is for an --input in gs://"),
         ((*places, prism, "--streaming"), "at least two segments"),
         (("--input", str(people), "--output", __file__, prism), "is a file, not a folder"),
+        (("--input", __file__, "--output", "x", prism), "is a file, not a folder"),
+        (("--input", str(people), "--output", str(Path(__file__).parent), prism), "holds something else"),
     ):
         done = taskreel("rehearse", "dataflow", *arguments)
         assert done.returncode == 2, arguments
@@ -130,3 +133,50 @@ def test_a_prism_that_is_none_is_said_in_a_line(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("taskreel: Prism, which stands in for the service, does not start")
     assert "--prism" in line
+
+
+def test_the_folders_that_were_given_are_named_not_where_their_files_are_put(tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    people.mkdir()
+    code, report = rehearsed(
+        *("--input", str(people), "--output", str(tmp_path / "out"), f"--prism={shutil.which('sh')}"),
+        f"--setup_file={project_copy(tmp_path / 'project')}",
+    )
+    assert code == 1
+    assert report["faults"][0].startswith(f"taskreel: --input {people}: no segments found")
+    assert report["parts"][0]["faults"] == report["faults"]
+
+
+def test_a_program_that_ends_without_a_word_is_said_to(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("raise SystemExit(3)\n")
+    code, report = rehearsed("--main", str(program), f"--prism={shutil.which('sh')}")
+    assert (code, report["faults"]) == (1, ["the launcher ended with exit code 3, and no word"])
+
+
+def test_what_came_into_the_output_during_a_rehearsal_stays(tmp_path: Path) -> None:
+    (tmp_path / "deleted").write_bytes(b"1")
+    (tmp_path / "changed").write_bytes(b"1")
+    (tmp_path / "came").write_bytes(b"1")
+    write({"changed": b"2", "new/one": b"2"}, [tmp_path / "deleted"], tmp_path)
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"changed": b"2", "came": b"1", "new/one": b"2"}
+
+
+def test_a_program_of_ones_own_is_given_its_input_and_output(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nraise ValueError(' '.join(sys.argv[1:4]))\n")
+    words = ("--input", "gs://lake/in", "--output=gs://lake/out", "--level=3")
+    _, report = rehearsed("--main", str(program), f"--prism={shutil.which('sh')}", *words)
+    assert report["faults"] == ["ValueError: --level=3 --input=gs://lake/in --output=gs://lake/out"]
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_anything_is_launched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program.py"
+    program.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(program))
+    done = taskreel("rehearse", "dataflow", "--main", str(program), f"--prism={shutil.which('sh')}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "set XDG_CACHE_HOME" in done.stderr

@@ -56,3 +56,13 @@ def test_what_is_not_known_is_said_as_it_is_but_not_at_length() -> None:
     assert explained("taskreel: --input x: there is no folder x\n") == "taskreel: --input x: there is no folder x"
     assert explained("") == "nothing was said"
     assert len(explained("ValueError: " + "x" * 5000)) < 300
+
+
+def test_a_line_of_taskreel_that_names_an_option_stands_for_itself() -> None:
+    line = "taskreel: --setup_file setup.py: Beam needs its folder, too; give --setup_file=./setup.py"
+    assert explained(f"{line}\n") == line
+
+
+def test_what_a_command_line_says_in_a_frame_is_a_line() -> None:
+    lines = ("Usage: taskreel run", "╭─ Error ──╮", "│ Option '--final' does not │", "│ take a value. │", "╰────╯")
+    assert explained("\n".join(lines)) == "Option '--final' does not take a value."
