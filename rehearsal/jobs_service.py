@@ -120,7 +120,10 @@ class JobsService:
             request = _parsed(body)
         except ValueError as error:
             return _error(400, str(error))
-        faults = self._check(request)
+        try:
+            faults = self._check(request)
+        except Exception as error:  # without an answer the client would try for long
+            faults = [f"the rehearsal could not check the request ({error!r}); please report this"]
         if faults:
             self.refused.append(faults)
             return _error(400, "; ".join(faults))

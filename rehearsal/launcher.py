@@ -23,6 +23,7 @@ _DEFAULTS = ("--project=rehearsal", "--region=us-central1", f"--temp_location={P
 _DOWNLOADS = "beam-requirements-cache"
 """Beam's name for it, below the folder for temporary files."""
 _IMAGE = "--sdk_container_image"
+_OF_THE_REHEARSAL = ("--dataflow_endpoint", "--no_auth")
 _OF_OTHER_JOBS = {
     "--update": "there is no job here that runs",
     "--create_from_snapshot": "there is no snapshot here",
@@ -86,6 +87,8 @@ def check(launch: Launch) -> None:
         )
     for option in launch.options:
         name = option.partition("=")[0]
+        if name in _OF_THE_REHEARSAL:
+            raise RehearsalError(f"{name}: is the rehearsal's own, DataflowRunner and its stand-ins; leave it out")
         if name in _OF_OTHER_JOBS:
             raise RehearsalError(f"{name}: {_OF_OTHER_JOBS[name]}; leave it out, and rehearse the launch of a new job")
     if not Path(launch.prism).is_file():

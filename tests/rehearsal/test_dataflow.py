@@ -103,6 +103,7 @@ def test_what_cannot_be_rehearsed_is_said_in_a_line(tmp_path: Path) -> None:
     places = ("--input", str(people), "--output", str(tmp_path / "out"))
     prism = f"--prism={shutil.which('sh')}"
     for arguments, words in (
+        ((*places, prism, "--dataflow_endpoint=http://localhost:7"), "is the rehearsal's own"),
         ((*places, prism, "--sdk_container_image=lake/taskreel:1"), "cannot look into an image"),
         ((*places, prism, "--streaming", "--update"), "--update: there is no job here that runs"),
         ((*places, "--prism", str(tmp_path / "none")), "make prism"),

@@ -54,6 +54,14 @@ def test_a_job_with_faults_is_refused_with_all_of_them(service: JobsService, job
     assert service.refused == [["--job_name: no", "--region: no"]]
 
 
+def test_a_check_that_fails_is_a_refusal_and_no_silence() -> None:
+    def check(_: dataflow.Job) -> list[str]:
+        raise KeyError("x")
+
+    with JobsService(check) as service, pytest.raises(BadRequest, match=r"could not check the request \(KeyError"):
+        create(_client(dataflow.JobsV1Beta3Client, service), name="nightly")
+
+
 def test_what_is_no_job_is_refused(service: JobsService, jobs: dataflow.JobsV1Beta3Client) -> None:
     place = "/v1b3/projects/p/locations/r/jobs"
     there = f"{place}/{create(jobs, name='nightly').id}"
