@@ -99,10 +99,11 @@ class Running:
         return self._error or self._worker.death
 
     def counters(self) -> dict[tuple[str, str], int]:
-        """What the workers have counted, by namespace and name."""
+        """What the workers have counted, by namespace and name; nothing if the runner is gone."""
         total: Counter[tuple[str, str]] = Counter()
-        for counter in self._result.metrics().query()["counters"]:
-            total[counter.key.metric.namespace, counter.key.metric.name] += counter.result or 0
+        with contextlib.suppress(grpc.RpcError):
+            for counter in self._result.metrics().query()["counters"]:
+                total[counter.key.metric.namespace, counter.key.metric.name] += counter.result or 0
         return dict(total)
 
     def cancel(self) -> None:
