@@ -17,7 +17,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
-from taskreel.pipelines.errors import LaunchError
+from taskreel.pipelines.errors import LaunchError, one_line
 from taskreel.pipelines.runners import is_cloud
 
 _JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
@@ -43,14 +43,14 @@ def check_options(options: PipelineOptions) -> None:
     cloud = is_cloud(options)
     validator = _Validator(views, cloud)
     for error in validator.validate():
-        raise LaunchError(f"an option of Beam is not as it has to be: {_one_line(error)}")
+        raise LaunchError(f"an option of Beam is not as it has to be: {_said(error)}")
     if not cloud:
         return
     google, workers = views.view_as(GoogleCloudOptions), views.view_as(WorkerOptions)
     for problem in (*_needed(google), *_places(validator, google)):
         raise LaunchError(problem)
     for error in validator.validate_cloud_options(google):
-        raise LaunchError(f"an option of Dataflow is not as it has to be: {_one_line(error)}")
+        raise LaunchError(f"an option of Dataflow is not as it has to be: {_said(error)}")
     for problem in (*_names(google), *_workers(google, workers), *_streaming(options, google), *_labels(google)):
         raise LaunchError(problem)
 
@@ -86,7 +86,7 @@ def _places(validator: PipelineOptionsValidator, google: Any) -> Iterator[str]:
     for name in ("temp_location", "staging_location"):
         if getattr(google, name):
             for error in validator.validate_gcs_path(google, name):
-                yield f"--{name} {getattr(google, name)}: {_one_line(error)}; give --{name}=gs://my-bucket/tmp"
+                yield f"--{name} {getattr(google, name)}: {_said(error)}; give --{name}=gs://my-bucket/tmp"
 
 
 def _names(google: Any) -> Iterator[str]:
@@ -149,5 +149,5 @@ def _are_of(text: str, *categories: str) -> bool:
     return all(unicodedata.category(character) in categories for character in text)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).rstrip(".")
+def _said(error: str) -> str:
+    return one_line(error).rstrip(".")

@@ -13,3 +13,8 @@ class LostRaceError(RuntimeError):
 
 class JobFailedError(RuntimeError):
     """A job that Dataflow took has failed, or was stopped before its end; the message has its id and the reason."""
+
+
+def one_line(text: str) -> str:
+    """What a library says over several lines, as one."""
+    return " ".join(text.split())

@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from apache_beam.metrics.metric import MetricsFilter
-
 from taskreel.pipelines.terminal import Show
 from taskreel.transforms.metrics import NAMESPACE
 from taskreel.transforms.progress import read_progress
@@ -46,10 +44,15 @@ class Followed:
 
 
 def counted(result: Any) -> dict[str, int]:
-    """The counters of a job: a bundle that was tried again counts twice."""
-    total: Counter[str] = Counter()
-    for counter in result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]:
-        total[counter.key.metric.name] += counter.result or 0
+    """The counters of taskreel: a bundle that was tried again counts twice."""
+    return {name: total for (namespace, name), total in counters_of(result).items() if namespace == NAMESPACE}
+
+
+def counters_of(result: Any) -> dict[tuple[str, str], int]:
+    """All counters of a job, over its steps, by namespace and name."""
+    total: Counter[tuple[str, str]] = Counter()
+    for counter in result.metrics().query()["counters"]:
+        total[counter.key.metric.namespace, counter.key.metric.name] += counter.result or 0
     return dict(total)
 
 

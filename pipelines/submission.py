@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from taskreel.pipelines.errors import LaunchError
+from taskreel.pipelines.errors import LaunchError, one_line
 from taskreel.pipelines.runners import is_cloud, runner_name
 
 _CLIENT = "apache_beam.runners.dataflow.internal.apiclient"
@@ -36,16 +36,16 @@ def submission(options: PipelineOptions) -> Iterator[None]:
         except GoogleAPICallError as error:
             if not error.code or error.code >= 500:  # not said of this job: it may go well in a moment
                 raise
-            raise LaunchError(f"Dataflow refuses the job ({error.code}): {_one_line(error.message)}") from error
+            raise LaunchError(f"Dataflow refuses the job ({error.code}): {_said(error.message)}") from error
         except GoogleAuthError as error:
             raise LaunchError(
                 f"Dataflow is not asked, the login has ended ({type(error).__name__}): run "
                 "`gcloud auth application-default login`"
             ) from error
         except DataflowJobAlreadyExistsError as error:
-            raise LaunchError(f"--job_name: {_one_line(str(error))}") from error
+            raise LaunchError(f"--job_name: {_said(str(error))}") from error
         except (RuntimeError, ValueError) as error:
-            raise LaunchError(f"the job cannot be handed over to Dataflow: {_one_line(str(error))}") from error
+            raise LaunchError(f"the job cannot be handed over to Dataflow: {_said(str(error))}") from error
 
 
 @contextlib.contextmanager
@@ -76,6 +76,6 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+def _said(text: str) -> str:
+    line = one_line(text)
     return line if len(line) <= _LONGEST_CHARACTERS else f"{line[:_LONGEST_CHARACTERS]} …"

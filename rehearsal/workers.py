@@ -12,7 +12,6 @@ import shlex
 import shutil
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
+from taskreel.pipelines.following import counters_of
 from taskreel.rehearsal import boot
 from taskreel.rehearsal.environment import WorkerEnvironment, base_environment, worker_environment
 from taskreel.rehearsal.job_request import Read, staged_files
@@ -100,11 +100,10 @@ class Running:
 
     def counters(self) -> dict[tuple[str, str], int]:
         """What the workers have counted, by namespace and name; nothing if the runner is gone."""
-        total: Counter[tuple[str, str]] = Counter()
-        with contextlib.suppress(grpc.RpcError):
-            for counter in self._result.metrics().query()["counters"]:
-                total[counter.key.metric.namespace, counter.key.metric.name] += counter.result or 0
-        return dict(total)
+        try:
+            return counters_of(self._result)
+        except grpc.RpcError:
+            return {}
 
     def cancel(self) -> None:
         """Stop it; what it has committed stays."""

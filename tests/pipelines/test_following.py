@@ -44,7 +44,7 @@ class Result:
     def metrics(self) -> Any:
         return self
 
-    def query(self, _: object) -> dict[str, list[MetricResult]]:
+    def query(self) -> dict[str, list[MetricResult]]:
         keys = [MetricKey("step", MetricName("taskreel", name)) for name in self._counters]
         return {"counters": [MetricResult(key, self._counters[key.metric.name], None) for key in keys]}
 
